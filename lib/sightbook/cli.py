@@ -1,0 +1,277 @@
+"""The ``sightbook`` command. Commands import what they need when they run, so that help and
+prediction stay fast and free of torch.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import json
+import pkgutil
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import sightbook
+from sightbook.params import ParameterError, read_yaml, repository_root
+from sightbook.runs import RunError
+
+
+class UsageError(RuntimeError):
+    """A command line that asks for something that is not there."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(sightbook.__version__, message="%(prog)s %(version)s")
+def app() -> None:
+    """Train, evaluate, export and use vision models, notebook by notebook.
+
+    A line is one problem (donut reads documents). Its notebooks 01 to 04 prepare data, train,
+    evaluate and export; every run leaves its record in outputs/LINE/RUN.
+
+    \b
+    First steps:
+      sightbook doctor                           what is installed, what is missing
+      sightbook demo donut                       the whole way, in minutes
+      sightbook run 02_train_donut -p epochs 10  one notebook with other parameters
+      sightbook predict donut photo.jpg --json   use the result
+    """
+
+
+@app.command()
+@click.argument("notebook")
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="YAML file of parameters; may be repeated, a later one wins.",
+)
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    nargs=2,
+    metavar="NAME VALUE",
+    help="One parameter; may be repeated, wins over -f.",
+)
+@click.option(
+    "--run",
+    "run_name",
+    help="The run's name (short for -p run NAME). A run of that name that was cut off goes on.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of all runs, not 'outputs'.")
+def run(
+    notebook: str,
+    files: tuple[Path, ...],
+    parameters: tuple[tuple[str, str], ...],
+    run_name: str | None,
+    out: Path | None,
+) -> None:
+    """Run NOTEBOOK (a name in notebooks/ or a path) and file what it made.
+
+    It is the papermill run, made comfortable: parameters are checked before a kernel starts, the
+    notebook's output appears here as it comes, the executed notebook and report.html go into its
+    run folder, and the exit code is true: 0 only if every cell ran, 1 for an exception or a
+    kernel that was killed, 130 for Ctrl-C. `sightbook params NOTEBOOK` lists the parameters.
+
+    \b
+    Examples:
+      sightbook run 02_train_donut -f params/donut/gpu.yaml -p epochs 10 --run big
+      sightbook run 03_evaluate_donut -p run big
+    """
+    given: dict[str, Any] = {}
+    for path in files:
+        given |= read_yaml(path)
+    given |= dict(parameters)
+    if run_name is not None:
+        given["run"] = run_name
+    sys.exit(_run_notebook(notebook, given, shlex.join(["sightbook", *sys.argv[1:]]), out))
+
+
+def _run_notebook(name: str, given: dict[str, Any], command: str, out: Path | None = None) -> int:
+    """Run one notebook, write its report, say where everything is; return the exit code."""
+    from sightbook import notebooks, report, runs
+
+    path = notebooks.find_notebook(name)
+    with notebooks.environment({runs.OUTPUTS: str(out.resolve())} if out else {}):
+        outcome = notebooks.run_notebook(path, given, command=command)
+    if outcome.traceback:
+        print(outcome.traceback, file=sys.stderr, flush=True)
+    if outcome.error:
+        print(f"{path.stem} FAILED after {outcome.seconds:.0f} s: {outcome.error}", file=sys.stderr)
+    else:
+        print(f"{path.stem} done in {outcome.seconds:.0f} s")
+    print(f"  notebook  {outcome.notebook}")
+    print(f"  report    {report.write_report(outcome.folder)}", flush=True)
+    return 130 if outcome.interrupted else int(outcome.error is not None)
+
+
+@app.command()
+@click.argument("line", default="donut")
+def demo(line: str) -> None:
+    """Walk LINE from data to an exported model, as run 'demo'.
+
+    Runs the line's notebooks 01 to 04. Training takes params/LINE/demo.yaml, another stage
+    params/LINE/demo.STAGE.yaml if there is one. A demo that was cut off goes on; a complete one
+    starts anew.
+    """
+    from sightbook import notebooks, report, runs
+
+    root = repository_root()
+    paths = sorted((root / "notebooks").glob(f"0[1-4]_*_{line}.ipynb"))
+    # Export is one notebook for all lines.
+    paths += [root / "notebooks" / "04_export.ipynb"] if paths else []
+    if not paths:
+        raise UsageError(f"line '{line}' has no notebooks 01 to 04 in {root / 'notebooks'}")
+    folder = runs.outputs_root() / line / "demo"
+    stages = [path.stem.split("_")[1] for path in paths]
+    runs.discard_complete(folder, stages[-1])
+    for number, (path, stage) in enumerate(zip(paths, stages, strict=True), start=1):
+        print(f"\n=== {number}/{len(paths)} {path.stem}", flush=True)
+        file = root / "params" / line / ("demo.yaml" if stage == "train" else f"demo.{stage}.yaml")
+        given = read_yaml(file) if file.is_file() else {}
+        model = notebooks.parameters_model(notebooks.read_notebook(path))
+        fields = model.model_fields if model is not None else {}
+        given |= {"run": "demo"} if "run" in fields else {}
+        given |= {"line": line} if "line" in fields else {}
+        code = _run_notebook(str(path), given, f"sightbook demo {line}")
+        if code:
+            sys.exit(code)
+    print(f"\nThe demo of '{line}' is done. Look at:")
+    for what, place in report.landmarks(folder):
+        print(f"  {what:<9} {place}")
+
+
+@app.command()
+@click.argument("notebook")
+def params(notebook: str) -> None:
+    """List the parameters of NOTEBOOK: name, type, default, meaning."""
+    from sightbook import notebooks
+
+    path = notebooks.find_notebook(notebook)
+    source = notebooks.parameters_cell(notebooks.read_notebook(path))
+    print(source if source is not None else f"{path.stem} takes no parameters")
+
+
+@app.command()
+@click.argument("line")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line per picture.")
+@click.option(
+    "--model", help="Model file or folder, a run's name, 'latest' or 'reference' (the shipped one)."
+)
+@click.option(
+    "--register",
+    type=click.Path(path_type=Path),
+    help="Folder of templates, for lines that compare with registered classes.",
+)
+@click.option(
+    "-o",
+    "--option",
+    "others",
+    multiple=True,
+    nargs=2,
+    metavar="NAME VALUE",
+    help="An option of the line's own; may be repeated.",
+)
+def predict(
+    line: str,
+    files: tuple[Path, ...],
+    as_json: bool,
+    model: str | None,
+    register: Path | None,
+    others: tuple[tuple[str, str], ...],
+) -> None:
+    """Read FILES (pictures, folders, multi-page TIFF, PDF) with an exported model of LINE.
+
+    Needs onnxruntime, numpy and an image library, no torch.
+
+    \b
+    Examples:
+      sightbook predict donut passport.jpg --json
+      sightbook predict donut scans/ --model outputs/donut/big
+    """
+    import yaml
+
+    options: dict[str, Any] = {"json": as_json, "model": model, "register": register}
+    options |= {name.replace("-", "_"): yaml.safe_load(value) for name, value in others}
+    sys.exit(_line_module(line, "predict").command(list(files), options))
+
+
+@app.command()
+@click.argument("line", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def runs(line: str | None, as_json: bool) -> None:
+    """List the runs, of LINE or of all, oldest first: when, name, stages and their status."""
+    from sightbook.runs import list_runs, outputs_root, read_json, status_of
+
+    folders = list_runs(line)
+    if not folders and not as_json:
+        print(f"no runs yet under {outputs_root()}")
+    for folder in folders:
+        facts = read_json(folder / "run.json")
+        stages = {facts.get("stage"): facts, **facts.get("stages", {})}
+        states = {stage: status_of(record) for stage, record in stages.items()}
+        if as_json:
+            final = folder / "metrics.json"
+            metrics = read_json(final) if final.is_file() else {}
+            print(json.dumps({"path": str(folder), "stages": states, "metrics": metrics}))
+            continue
+        when = str(facts.get("created", ""))[:16].replace("T", " ")
+        summary = ", ".join(f"{stage} {state}" for stage, state in states.items())
+        print(f"{when:<16}  {folder.parent.name + '/' + folder.name:<32}  {summary}")
+
+
+@app.command()
+@click.argument("run")
+def report(run: str) -> None:
+    """Write report.html of RUN (LINE/NAME, LINE/latest or a folder) again and print its path.
+
+    It is one file that opens offline.
+    """
+    from sightbook.report import write_report
+    from sightbook.runs import find_run
+
+    line, _, name = run.rpartition("/")
+    if not Path(run).is_dir() and not line:
+        raise UsageError(f"which line's run is '{run}'? Write LINE/{run}, or a folder's path")
+    print(write_report(Path(run) if Path(run).is_dir() else find_run(line, name)))
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: packages, GPU, memory, disk, fonts, tools, logins.
+
+    Says of each what was found and, if something is missing, what to do. The exit code is 1 if
+    something is missing that every notebook needs.
+    """
+    from sightbook.doctor import examine, show
+
+    findings = examine()
+    print(show(findings))
+    sys.exit(any(finding.level == "missing" for finding in findings))
+
+
+def _line_module(line: str, module: str) -> Any:
+    """Import ``sightbook.<line>.<module>``; UsageError naming the lines there are."""
+    packages = [found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg]
+    lines = [name for name in packages if importlib.util.find_spec(f"sightbook.{name}.{module}")]
+    if line not in lines:
+        close = difflib.get_close_matches(line, lines, n=1)
+        hint = f", did you mean '{close[0]}'?" if close else f"; there are: {', '.join(lines)}"
+        raise UsageError(f"no line '{line}' that can {module}{hint}")
+    return importlib.import_module(f"sightbook.{line}.{module}")
+
+
+def main() -> None:
+    """Entry point: an error the user can mend is one sentence, not a traceback."""
+    try:
+        app(prog_name="sightbook")
+    except (ParameterError, RunError, UsageError) as error:
+        print(f"sightbook: {error}", file=sys.stderr)
+        sys.exit(1)

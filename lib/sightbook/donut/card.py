@@ -1,0 +1,113 @@
+"""The model card of a Donut run: what it is for, how good it is, where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sightbook.exporting import Exported
+from sightbook.runs import read_json
+from sightbook.tables import Table
+
+FIGURES = {
+    "zone_recall": "zones found (outline IoU at least 0.5, right way up)",
+    "exact_zone": "zones read exactly",
+    "exact_line": "lines read exactly",
+    "cer": "character error rate",
+    "cer_content": "character error rate without fillers",
+    "checks_ok": "readings whose check digits are all right",
+    "valid_but_wrong": "valid but wrong",
+    "false_zones": "zones fired where there is none",
+    "seconds": "seconds a picture",
+}
+
+
+def model_card(run: Path, exported: Exported) -> str:
+    """The card as Markdown; every number is taken from the run folder's own records."""
+    record = read_json(run / "run.json")
+    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
+    metrics = read_json(run / "metrics.json") if (run / "metrics.json").is_file() else {}
+    lines = [
+        f"# Model card: donut, run {record['run']}",
+        "",
+        "Finds, straightens and reads the machine-readable zone (ICAO Doc 9303: TD1, TD2, TD3, "
+        "MRV-A, MRV-B) on a photo or scan of a travel document. It was trained on generated "
+        "documents only; no real document was shown to it.",
+        "",
+        "## Use",
+        "",
+        "```",
+        f"sightbook predict donut FILE... --json --model {record['run']}",
+        "```",
+        "",
+        "`model.onnx` (encoder, CTC head), `decoder.onnx` and `finder.onnx` belong together; they "
+        "need onnxruntime, numpy and OpenCV. The reading comes with a confidence and the check "
+        "digits, and says what was changed against what was read. A zone whose digits are all "
+        "right can still be misread: names and state codes have no digit. Do not decide on a "
+        "person with it alone.",
+        "",
+        "## Figures",
+        "",
+        *_evaluation(metrics.get("evaluate", {})),
+        "## Export",
+        "",
+        Table(exported.variants).markdown(),
+        "",
+        f"Greedy decoding of one line on one thread: {exported.speed['onnxruntime_ms']} ms with "
+        f"onnxruntime, {exported.speed['transformers_ms']} ms with transformers' generate "
+        f"({exported.speed['times_faster']} times).",
+        "",
+        f"Same tokens as PyTorch on {exported.parity['tokens']['same_tokens']:.1%} of "
+        f"{exported.parity['tokens']['lines']} lines; largest difference of a CTC probability "
+        f"{exported.parity['encoder']['max_abs']:.1e}, of a finder output "
+        f"{exported.parity['finder']['max_abs']:.1e}.",
+        "",
+        "## Training",
+        "",
+        *_training(record, params, metrics),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _evaluation(metrics: dict[str, Any]) -> list[str]:
+    if not metrics:
+        return ["Not evaluated yet: run `03_evaluate_donut` and export again.", ""]
+    figures = {**metrics.get("finding", {}), **metrics.get("reading", {})}
+    rows = []
+    for name, meaning in FIGURES.items():
+        figure = figures.get(name)
+        if figure and figure["value"] is not None:
+            interval = f"{figure['low']:.3f} to {figure['high']:.3f}"
+            rows.append(
+                {
+                    "figure": meaning,
+                    "value": f"{figure['value']:.3f}",
+                    "95 % interval": interval,
+                    "n": figure["n"],
+                }
+            )
+    data = metrics.get("data", "synthetic")
+    return [
+        f"Measured on `{data}` ({metrics.get('documents')} documents):",
+        "",
+        Table(rows).markdown(),
+        "",
+    ]
+
+
+def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    hardware = record.get("hardware", {})
+    git = record.get("git") or {}
+    names = ("road", "encoder", "size", "init", "epochs", "samples", "batch_size", "precision")
+    lines = [f"- {name}: {params.get(name)}" for name in names]
+    lines += [
+        f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
+        f"- machine: {hardware.get('cpu', 'unknown CPU')}, GPU: {hardware.get('gpu') or 'none'}",
+        f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
+        f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', 'unknown')}",
+    ]
+    validation = {k: v for k, v in metrics.items() if k.startswith("validation/")}
+    lines += [f"- {name}: {value:.4f}" for name, value in validation.items()]
+    return lines

@@ -1,0 +1,276 @@
+"""Reading whole pages with an exported Donut: onnxruntime, numpy and an image library only.
+
+The two files of :mod:`sightbook.donut.export` hold everything in their metadata: how the picture
+is prepared, what the tokens are, and, where questions can be asked, the tokenizer that turns a
+question into tokens.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightbook import onnx
+from sightbook.donut.decoding import Decoder, Grammar, Text, beam, encode, greedy, to_text
+from sightbook.donut.pages import prepare_page
+from sightbook.donut.sequences import SEPARATOR, prompt, strip_prompt, tokens_to_json
+from sightbook.images import Pixels
+from sightbook.runs import find_run
+
+if TYPE_CHECKING:
+    import tokenizers
+
+PAGE = "page"
+"""Folder of a run in which the page road's model lies."""
+
+_NEEDED = {"tokens", "plain", "space", "preprocessing", "unknown"}
+_START, _END = re.compile(r"<s_([^<>/\s]+)>"), re.compile(r"</s_([^<>/\s]+)>")
+_CATEGORY = re.compile(r"<([^<>/\s]+)/>")
+
+
+@dataclass(frozen=True)
+class PageField:
+    """A text of the answer.
+
+    Attributes:
+        path: keys from the outside in, joined by dots: ``menu.price``; empty outside all tags.
+        text: as written.
+        confidence: probability of its tokens, 0 to 1.
+    """
+
+    path: str
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """What was read on one page.
+
+    Attributes:
+        json: the answer as an object (or a list of them); with a question ``{"question",
+            "answer"}``.
+        text: the token sequence that the object was made of, without task token and end.
+        tokens: strings of the tokens written.
+        token_confidences: probability of each given those before, 0 to 1.
+        fields: the answer's texts in the order written.
+        confidence: probability of all that was written and of its end, 0 to 1.
+        ended: False where the answer was cut at the model's greatest length.
+        seconds: time it took; pages read together share it alike.
+    """
+
+    json: Any
+    text: str
+    tokens: list[str]
+    token_confidences: list[float]
+    fields: list[PageField]
+    confidence: float
+    ended: bool
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: the answer, its confidences and the time, without single tokens."""
+        return {
+            "json": self.json,
+            "text": self.text,
+            "fields": [
+                {"path": f.path, "text": f.text, "confidence": round(f.confidence, 4)}
+                for f in self.fields
+            ],
+            "confidence": round(self.confidence, 4),
+            "ended": self.ended,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+class PagePredictor:
+    """Reads pages with the exported model of a run.
+
+    Args:
+        source: a folder with ``encoder.onnx`` and ``decoder.onnx``, or a run: ``latest``, a name,
+            a path or ``reference``.
+        threads: CPU threads; None leaves the choice to onnxruntime.
+
+    Raises:
+        RunError: there is no such folder or run, or nothing was exported there.
+        ValueError: the files are no page model, or lack their tokens.
+    """
+
+    def __init__(self, source: str | Path = "latest", *, threads: int | None = None) -> None:
+        self.folder = page_folder(source)
+        self.encoder = onnx.session(self.folder / "encoder.onnx", threads)
+        session = onnx.session(self.folder / "decoder.onnx", threads)
+        self.facts = onnx.metadata(session)
+        road = self.facts.get("road")
+        if road != PAGE:
+            raise ValueError(
+                f"{self.folder}: its model reads {road or 'no known'} pictures, not pages"
+            )
+        if _NEEDED - self.facts.keys():
+            lacking = ", ".join(sorted(_NEEDED - self.facts.keys()))
+            raise ValueError(f"{self.folder}: exported without {lacking}; export the run again")
+        self.decoder = Decoder(session, self.facts)
+        self.task_token: str = self.facts["tokens"][self.decoder.start_ids[0]]
+
+    def read(
+        self,
+        image: Pixels,
+        question: str | None = None,
+        *,
+        beams: int = 1,
+        max_length: int | None = None,
+    ) -> PageReading:
+        """Read one picture, see :meth:`read_many`."""
+        return self.read_many([image], question, beams=beams, max_length=max_length)[0]
+
+    def read_many(
+        self,
+        images: Sequence[Pixels],
+        question: str | None = None,
+        *,
+        beams: int = 1,
+        max_length: int | None = None,
+    ) -> list[PageReading]:
+        """Read pictures together, which takes as much memory as there are pictures.
+
+        Args:
+            images: uint8 RGB ``[h, w, 3]`` each, of any size.
+            question: what a model for question answering is asked on all of them.
+            beams: texts kept while writing; 1 takes the likeliest token each time.
+            max_length: tokens at most, prompt and end included; None: the model's own.
+
+        Raises:
+            ValueError: a picture of another kind, or a question to a model that knows none.
+        """
+        if not images:
+            return []
+        start = time.perf_counter()
+        ids = self._prompt(question)
+        encoded = encode(self.encoder, np.stack([self._prepared(image) for image in images]))
+        options: dict[str, Any] = {
+            "start": ids,
+            "max_length": max_length,
+            "grammar": self._known_tokens,
+        }
+        if beams == 1:
+            texts = greedy(self.decoder, encoded, **options)
+        else:
+            found = beam(self.decoder, encoded, beams=beams, **options)
+            texts = [best[0] for best in found]
+        seconds = (time.perf_counter() - start) / len(images)
+        return [self._reading(ids, text, seconds) for text in texts]
+
+    def _prepared(self, image: Pixels) -> np.ndarray:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(
+                f"expected a picture uint8 [h, w, 3] (RGB), found {image.dtype} {image.shape}"
+            )
+        return prepare_page(image, self.facts["pixels"] | {}, **self.facts["preprocessing"])
+
+    def _prompt(self, question: str | None) -> list[int]:
+        if question is None:
+            return self.decoder.start_ids
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            raise ValueError(
+                f"{self.folder}: this model answers no questions (task {self.task_token})"
+            )
+        text = prompt(self.task_token, question)
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    @cached_property
+    def _tokenizer(self) -> tokenizers.Tokenizer | None:
+        if "tokenizer" not in self.facts:
+            return None
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(self.facts["tokenizer"])
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        known = np.ones(self.decoder.vocabulary, bool)
+        if self.facts["unknown"] is not None:
+            known[self.facts["unknown"]] = False
+        # a table may be larger than its vocabulary, where it was rounded up
+        known[len(self.facts["tokens"]) :] = False
+        return known
+
+    @property
+    def _known_tokens(self) -> Grammar:
+        """Anything but the token that stands for no text, as Donut's authors decode."""
+        return lambda row, written: self._known
+
+    def _reading(self, start: Sequence[int], text: Text, seconds: float) -> PageReading:
+        sequence = strip_prompt(to_text([*start, *text.ids], self.facts), self.task_token)
+        names = self.facts["tokens"]
+        return PageReading(
+            json=tokens_to_json(sequence),
+            text=sequence,
+            tokens=[names[i] for i in text.ids],
+            token_confidences=np.exp(text.log_probs).tolist(),
+            fields=list(_fields(start, text, self.facts)),
+            confidence=math.exp(text.log_prob),
+            ended=text.ended,
+            seconds=seconds,
+        )
+
+
+def page_folder(source: str | Path) -> Path:
+    """Folder of an exported page model: `source` itself, its ``page/``, or that of a run.
+
+    Raises:
+        RunError: there is none.
+    """
+    for folder in (Path(source), Path(source) / PAGE):
+        if (folder / "encoder.onnx").is_file():
+            return folder
+    return find_run("donut", source, needs=f"{PAGE}/encoder.onnx") / PAGE
+
+
+def zone_lines(answer: Any) -> list[str]:
+    """Lines of the machine-readable zone in an answer; empty where it names none."""
+    zone = answer.get("mrz") if isinstance(answer, dict) else None
+    lines = zone.get("lines") if isinstance(zone, dict) else None
+    if isinstance(lines, str):
+        return [lines] if lines else []
+    return [line for line in lines or [] if isinstance(line, str)]
+
+
+def _fields(start: Sequence[int], text: Text, facts: Mapping[str, Any]) -> Iterator[PageField]:
+    """Texts between tags, with the product of their tokens' probabilities."""
+    names, tags = facts["tokens"], set(facts["plain"])
+    path: list[str] = []
+    written: list[int] = []
+    log_prob = 0.0
+
+    def finished() -> Iterator[PageField]:
+        value = to_text(written, facts).strip()
+        category = _CATEGORY.fullmatch(value)
+        if value:
+            value = category.group(1) if category else value
+            yield PageField(".".join(path), value, math.exp(log_prob))
+
+    # the question that was asked is no answer: of the prompt only its open tags count
+    steps = [(token, None) for token in start] + list(zip(text.ids, text.log_probs, strict=True))
+    for place, (token, each) in enumerate(steps):
+        name = names[token] if token in tags else ""
+        begins, ends = _START.fullmatch(name), _END.fullmatch(name)
+        if begins or ends or name == SEPARATOR:
+            yield from finished()
+            written, log_prob = [], 0.0
+        elif each is not None:
+            written.append(token)
+            log_prob += float(each)
+        if begins and place > 0:
+            path.append(begins.group(1))
+        elif ends and ends.group(1) in path:
+            del path[len(path) - 1 - path[::-1].index(ends.group(1)) :]
+    yield from finished()

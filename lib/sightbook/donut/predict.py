@@ -1,0 +1,349 @@
+"""Reading documents with the exported model: onnxruntime, numpy and OpenCV, no torch.
+
+    from sightbook import donut
+    reader = donut.Predictor()                  # the shipped model
+    reading = reader.read(image)                # uint8 RGB [H, W, 3]
+    reading.lines, reading.valid, reading.confidence
+
+An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, on the zone road,
+`finder.onnx`. What to do with them stands in the metadata of `model.onnx`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightbook import onnx
+from sightbook.donut import mrz
+from sightbook.donut.decoding import Decoder, Encoded, encode
+from sightbook.donut.rescoring import (
+    Change,
+    Reading,
+    correct_zone,
+    differences,
+    read_lines,
+    zone_confidences,
+)
+from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
+from sightbook.images import Picture, iter_images
+from sightbook.params import resolve_path
+from sightbook.runs import find_run
+
+MODEL = "model.onnx"
+DECODER = "decoder.onnx"
+FINDER = "finder.onnx"
+
+GRAMMAR_LOSS = 8.0
+"""How much less likely (natural logarithm, a line) a reading that Doc 9303 allows may be than what
+was read: past it the document itself breaks the rules, and is copied as it stands."""
+
+DOUBTFUL = 0.8
+"""Geometric mean of the characters' confidence below which a zone is also read upside down."""
+
+
+@dataclass(frozen=True)
+class ZoneReading:
+    """What was read on one picture.
+
+    Attributes:
+        quads: the lines' corners, float32 [n, 4, 2], pixels of the picture, in reading order;
+            [0, 4, 2] if no zone was found.
+        lines: the lines as given out.
+        type: type of the zone, one of `mrz.TYPES`; None where the lines have no type's shape.
+        mrz: fields and checks of the lines; None as `type`.
+        confidence: probability that the whole zone is right, 0 to 1, were characters independent.
+        fields_confidence: the same of each field.
+        characters_confidence: of each character, a list a line.
+        corrected: every place where `lines` are not what the heads read first.
+        zone_score: mean probability of the zone's cells in the finder, 0 to 1.
+        seconds: wall-clock time for the picture.
+    """
+
+    quads: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4, 2), np.float32))
+    lines: list[str] = field(default_factory=list)
+    type: str | None = None
+    mrz: mrz.Mrz | None = None
+    confidence: float = 0.0
+    fields_confidence: dict[str, float] = field(default_factory=dict)
+    characters_confidence: list[list[float]] = field(default_factory=list)
+    corrected: list[Change] = field(default_factory=list)
+    zone_score: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a zone on the picture."""
+        return len(self.quads) > 0
+
+    @property
+    def valid(self) -> bool:
+        """All check digits are right and every field is as Doc 9303 wants it."""
+        return self.mrz is not None and self.mrz.valid
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        zone: dict[str, Any] | None = None
+        if self.found:
+            zone = {"type": None, "lines": self.lines, "fields": {}, "checks": {}, "problems": []}
+            if self.mrz is not None:
+                zone |= self.mrz.to_dict()
+            zone["valid"] = self.valid
+            zone["quads"] = np.round(self.quads, 1).tolist()
+        return {
+            "found": self.found,
+            "mrz": zone,
+            "confidence": round(self.confidence, 4),
+            "fields_confidence": {k: round(v, 4) for k, v in self.fields_confidence.items()},
+            "characters_confidence": [
+                [round(value, 3) for value in line] for line in self.characters_confidence
+            ],
+            "corrected": [change.to_dict() for change in self.corrected],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def model_folder(model: str | Path | None) -> Path:
+    """Folder of an exported model.
+
+    Args:
+        model: `reference` or None (the shipped one), `latest`, a run's name, a folder, or the path
+            of a `model.onnx`.
+
+    Raises:
+        RunError: there is none; says which runs there are.
+    """
+    name = str(model or "reference")
+    if name.endswith(".onnx"):
+        return resolve_path(name).parent
+    return find_run("donut", name, needs=MODEL)
+
+
+class Predictor:
+    """Finds, straightens and reads machine-readable zones.
+
+    Args:
+        model: as `model_folder` takes it.
+        threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
+        grammar: prefer readings that Doc 9303 allows; where that changes what was read, the change
+            is reported in `corrected`. Documents that clearly break the rules are read as printed.
+        correct: let failed check digits choose among usual confusions; every change is reported.
+        beams: candidates a line and head, when grammar or correction need more than the first.
+
+    Raises:
+        RunError: no such model.
+        ValueError: the folder holds a model of another road or line.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        threads: int | None = None,
+        grammar: bool = True,
+        correct: bool = False,
+        beams: int = 4,
+    ) -> None:
+        self.folder = model_folder(model)
+        self.grammar, self.correct, self.beams = grammar, correct, beams
+        self._encoder = onnx.session(self.folder / MODEL, threads)
+        self.metadata = onnx.metadata(self._encoder)
+        if self.metadata.get("line") != "donut" or self.metadata.get("road") != "zone":
+            found = f"{self.metadata.get('line')}, road {self.metadata.get('road')}"
+            raise ValueError(
+                f"{self.folder / MODEL}: expected a zone reader of donut, found {found}"
+            )
+        self.characters: str = self.metadata["characters"]
+        self._decoder = Decoder(onnx.session(self.folder / DECODER, threads))
+        self._finder = onnx.session(self.folder / FINDER, threads)
+
+    def read(self, image: NDArray[np.uint8]) -> ZoneReading:
+        """Read the zone on one picture.
+
+        Args:
+            image: uint8, RGB [H, W, 3] or grey [H, W].
+        """
+        start = time.perf_counter()
+        gray = to_gray(image)
+        zones = find_zones(gray, self._maps)
+        if not zones:
+            return ZoneReading(seconds=time.perf_counter() - start)
+        reading = self.read_zone(gray, zones[0])
+        if _mean(reading.characters_confidence) < DOUBTFUL:
+            turned = self.read_zone(gray, upside_down(zones[0]))
+            if _mean(turned.characters_confidence) > _mean(reading.characters_confidence):
+                reading = turned
+        return _timed(reading, time.perf_counter() - start)
+
+    def predict(self, images: Iterable[NDArray[np.uint8]]) -> list[ZoneReading]:
+        """Read several pictures."""
+        return [self.read(image) for image in images]
+
+    def read_zone(self, gray: NDArray[np.uint8], zone: Zone) -> ZoneReading:
+        """Read the lines of a zone whose place is known."""
+        encoded = encode(self._encoder, reader_pixels(cut_lines(gray, zone.quads)))
+        first = read_lines(self._decoder, encoded, self.characters, beams=1)
+        type = guess_type([line[0].text for line in first])
+        readings, corrected = first, []
+        if type is not None and (self.grammar or self.correct):
+            readings, corrected = self._by_the_rules(encoded, first, type)
+        texts = [line[0].text for line in readings]
+        fits = type is not None and all(len(t) == mrz.FORMATS[type].columns for t in texts)
+        if self.correct and fits and type is not None:
+            texts, changes = correct_zone(type, readings, self.characters)
+            corrected += changes
+        confidences = [
+            line[0].confidences(self.characters, text)
+            for line, text in zip(readings, texts, strict=True)
+        ]
+        whole, fields = float(np.prod([row.prod() for row in confidences])), {}
+        if fits and type is not None:
+            whole, fields, _ = zone_confidences(type, confidences)
+        return ZoneReading(
+            quads=zone.quads,
+            lines=texts,
+            type=type if fits else None,
+            mrz=mrz.parse(texts, type) if fits else None,
+            confidence=whole,
+            fields_confidence=fields,
+            characters_confidence=[row.tolist() for row in confidences],
+            corrected=corrected,
+            zone_score=zone.score,
+        )
+
+    def _by_the_rules(
+        self, encoded: Encoded, first: Sequence[Sequence[Reading]], type: str
+    ) -> tuple[list[list[Reading]], list[Change]]:
+        """Readings that Doc 9303 allows, line by line, where they are nearly as likely."""
+        wanted = [
+            row
+            for row, line in enumerate(first)
+            if self.correct or not allowed_text(type, row, line[0].text)
+        ]
+        readings = [list(line) for line in first]
+        changes: list[Change] = []
+        if not wanted:
+            return readings, changes
+        ruled = read_lines(
+            self._decoder,
+            encoded.rows(wanted),
+            self.characters,
+            lines=[(type, row) for row in wanted],
+            beams=self.beams,
+        )
+        for row, candidates in zip(wanted, ruled, strict=True):
+            if not candidates:
+                continue
+            loss = first[row][0].log_prob - candidates[0].log_prob
+            if loss > GRAMMAR_LOSS:
+                continue
+            changes += differences(row, first[row][0].text, candidates[0].text, "grammar", loss)
+            readings[row] = candidates
+        return readings, changes
+
+    def _maps(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._finder.run(None, {"views": views})[0]
+
+
+def upside_down(zone: Zone) -> Zone:
+    """The same zone read from its other end."""
+    return Zone(np.ascontiguousarray(zone.quads[::-1][:, [2, 3, 0, 1]]), zone.score)
+
+
+def guess_type(texts: Sequence[str]) -> str | None:
+    """Type of a zone by the number and the lengths of its lines, and the letter it begins with.
+
+    None where the lengths are further than a quarter from every type's.
+    """
+    fitting = [form for form in mrz.FORMATS.values() if form.rows == len(texts)]
+    if not fitting:
+        return None
+
+    def distance(form: mrz.MrzFormat) -> tuple[int, bool]:
+        missing = sum(abs(len(text) - form.columns) for text in texts)
+        return missing, texts[0].startswith("V") != form.name.startswith("MRV")
+
+    best = min(fitting, key=distance)
+    close = distance(best)[0] <= best.rows * best.columns / 4
+    return best.name if close else None
+
+
+def allowed_text(type: str, row: int, text: str) -> bool:
+    """Whether a line has the type's length and at each place a character that may stand there."""
+    if len(text) != mrz.FORMATS[type].columns:
+        return False
+    return all(c in mrz.allowed(type, row, i, text[:i]) for i, c in enumerate(text))
+
+
+def _mean(confidences: Sequence[Sequence[float]]) -> float:
+    """Geometric mean over all characters."""
+    values = np.concatenate([np.asarray(row, float) for row in confidences] or [np.zeros(0)])
+    return float(np.exp(np.log(np.maximum(values, 1e-12)).mean())) if len(values) else 0.0
+
+
+def _timed(reading: ZoneReading, seconds: float) -> ZoneReading:
+    from dataclasses import replace
+
+    return replace(reading, seconds=seconds)
+
+
+def read_files(
+    files: Iterable[str | Path], predictor: Predictor
+) -> Iterator[tuple[Picture, ZoneReading | None]]:
+    """Read pictures, folders, multi-page TIFF and PDF; None stands for what cannot be opened."""
+    for picture in iter_images(files):
+        yield picture, None if picture.image is None else predictor.read(picture.image)
+
+
+def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
+    """`sightbook predict donut`: prints a reading a picture; 1 if any picture could not be read.
+
+    Options: `model`, `json`, `grammar` (true), `correct` (false), `threads`, `beams` (4).
+    """
+    known = {"grammar", "correct", "threads", "beams"}
+    unknown = {k for k, v in options.items() if v is not None} - known - {"json", "model"}
+    if unknown:
+        print(f"donut knows no option {', '.join(sorted(unknown))}; there are {sorted(known)}")
+        return 2
+    settings = {name: options[name] for name in known if options.get(name) is not None}
+    predictor = Predictor(options.get("model"), **settings)
+    bad = 0
+    for picture, reading in read_files(files, predictor):
+        if reading is None:
+            bad += 1
+            reason = str(picture.error)
+            shown = json.dumps({"file": picture.name, "error": reason})
+            print(shown if options.get("json") else f"{picture.name}: {reason}", flush=True)
+        elif options.get("json"):
+            row = {"file": picture.name, **reading.to_dict()}
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        else:
+            print(describe(picture.name, reading), flush=True)
+    return int(bad > 0)
+
+
+def describe(name: str, reading: ZoneReading) -> str:
+    """A reading for the terminal."""
+    if not reading.found:
+        return f"{name}: no machine-readable zone found ({reading.seconds:.2f} s)"
+    verdict = "valid" if reading.valid else "NOT VALID"
+    head = f"{name}: {reading.type or 'unknown shape'}, {verdict}"
+    rows = [f"{head}, confidence {reading.confidence:.2f} ({reading.seconds:.2f} s)"]
+    rows += [f"    {line}" for line in reading.lines]
+    if reading.mrz is not None:
+        rows += [
+            f"    problem: {problem.field}: {problem.message}" for problem in reading.mrz.problems
+        ]
+    rows += [
+        f"    corrected: line {c.row + 1}, place {c.column + 1}: {c.found!r} -> {c.replaced!r} "
+        f"({c.reason})"
+        for c in reading.corrected
+    ]
+    return "\n".join(rows)

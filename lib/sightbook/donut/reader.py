@@ -1,0 +1,84 @@
+"""Training the reader of single lines: one loss from two heads, one validation reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+
+from sightbook.donut.model import LineReader, ReaderConfig
+from sightbook.training import Task
+
+
+class ReaderTask(Task):
+    """Trains a `LineReader`; validates on exact lines and CER of the CTC head's best path.
+
+    The decoder's own reading costs a pass a character, so during training it is watched by its
+    share of right tokens under teacher forcing; `03_evaluate_donut` reads with both heads.
+    """
+
+    def __init__(self, reader: LineReader, ctc_weight: float) -> None:
+        super().__init__()
+        # Convolutions on a CPU run a third faster with the channels innermost.
+        self.reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ctc_weight = ctc_weight
+
+    def _loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+        # CTC sums over some 45 characters and divides by the text's length, as the decoder's
+        # cross-entropy averages over tokens: both are nats a character.
+        return self.ctc_weight * losses["ctc"] + (1 - self.ctc_weight) * losses["decoder"]
+
+    def training_step(self, batch: Mapping[str, Any], index: int) -> dict[str, Tensor]:
+        """Weighted loss of both heads, and each alone."""
+        losses = self.reader(batch["pixel_values"], labels=batch["labels"]).losses
+        return {"loss": self._loss(losses), **losses}
+
+    def validation_step(self, batch: Mapping[str, Any], index: int) -> None:
+        """Loss, token accuracy of the decoder, CER and exact lines of the CTC head."""
+        output = self.reader(batch["pixel_values"], labels=batch["labels"])
+        texts, size = batch["texts"], len(batch["texts"])
+        read = ctc_texts(output.ctc_log_probs, self.reader.config)
+        edits = sum(Levenshtein.distance(a, b) for a, b in zip(read, texts, strict=True))
+        characters = sum(map(len, texts))
+        known = batch["labels"] >= 0
+        right = (output.logits.argmax(-1) == batch["labels"])[known].float().mean()
+        exact = sum(a == b for a, b in zip(read, texts, strict=True))
+        values = {
+            "loss": self._loss(output.losses).float(),
+            "cer": edits / characters,
+            "exact_lines": exact / size,
+            "decoder_accuracy": right,
+        }
+        for name, value in values.items():
+            self.log(f"validation/{name}", value, batch_size=size)
+
+
+def ctc_texts(log_probs: Tensor, config: ReaderConfig) -> list[str]:
+    """Best-path texts of CTC log-probabilities [B, T, classes]: repeats merged, blanks dropped."""
+    texts = []
+    for path in log_probs.argmax(-1).cpu().tolist():
+        kept = [c for c, before in zip(path, [None, *path], strict=False) if c != before]
+        texts.append("".join(config.characters[c] for c in kept if c != config.blank))
+    return texts
+
+
+def save_reader(reader: LineReader, path: Path) -> None:
+    """Write weights and configuration so that `load_reader` needs nothing else."""
+    from dataclasses import asdict
+
+    from sightbook.runs import atomic_file
+
+    with atomic_file(path) as target:
+        torch.save({"config": asdict(reader.config), "weights": reader.state_dict()}, target)
+
+
+def load_reader(path: Path) -> LineReader:
+    """Read a reader written by `save_reader`, in evaluation mode."""
+    record = torch.load(path, map_location="cpu", weights_only=True)
+    reader = LineReader(ReaderConfig(**record["config"]))
+    reader.load_state_dict(record["weights"])
+    return reader.eval()

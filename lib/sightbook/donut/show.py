@@ -1,0 +1,192 @@
+"""What the Donut notebooks show: samples before training, readings after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
+
+from sightbook import plots
+from sightbook.donut.data import Record
+from sightbook.donut.evaluate import Evaluation, documents
+from sightbook.donut.lines import shake
+from sightbook.donut.params import EvaluateDonut, TrainDonut
+from sightbook.donut.predict import MODEL, Predictor, ZoneReading
+from sightbook.donut.synth.zones import render_zone
+from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
+from sightbook.images import ImageError, Skipped, open_image
+from sightbook.readings import Case, reading_comparison
+from sightbook.tables import Table
+
+
+def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
+    """Generated zones from easy (top row) to full difficulty, as the curriculum deals them out."""
+    images, titles = [], []
+    for difficulty in (0.0, 0.5, 1.0):
+        for index in range(count):
+            images.append(render_zone(seed, index, difficulty).image)
+            titles.append(f"difficulty {difficulty:.1f}")
+    return plots.image_grid(images, titles, columns=count)
+
+
+def straightened(records: Sequence[Record], count: int = 6, seed: int = 0) -> plots.Plot:
+    """Zones of documents cut into lines as the reader gets them, corners shaken as in training."""
+    images, titles = [], []
+    for record in [r for r in records if r.quads is not None and len(r.quads)][:count]:
+        try:
+            gray = to_gray(open_image(record.path))
+        except ImageError:
+            continue
+        quads = record.quads
+        assert quads is not None
+        crops = cut_lines(gray, shake(quads, np.random.default_rng([seed, len(images)])))
+        images.append(np.concatenate(list(crops)))
+        titles.append(f"{record.file_name}: {len(quads)} lines")
+    return plots.image_grid(images, titles, columns=2)
+
+
+def zone_widths(records: Sequence[Record]) -> plots.Plot:
+    """Widths of the documents' zones in pixels: under 300 px reading gets hard."""
+    quads = [r.quads for r in records if r.quads is not None and len(r.quads)]
+    return plots.histogram([Zone(q, 1.0).width for q in quads], name="zone width (px)")
+
+
+def found_zones(pictures: Any, maps: Any, count: int = 6) -> plots.Plot:
+    """What a finder finds on documents it was not trained on.
+
+    Args:
+        pictures: a `documents.DocumentPictures`.
+        maps: the finder as `finder.as_maps` gives it.
+        count: documents to show.
+    """
+    images, titles = [], []
+    for index in range(min(count, len(pictures))):
+        record, image = pictures.opened(index)
+        zones = find_zones(to_gray(image), maps)
+        images.append(with_quads(image, zones[0].quads) if zones else image)
+        titles.append(f"{record.file_name}: " + (f"{zones[0].angle:.0f}°" if zones else "none"))
+    return plots.image_grid(images, titles, columns=3)
+
+
+def with_quads(image: NDArray[np.uint8], quads: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture with line outlines drawn in; a dot marks where reading begins."""
+    import cv2
+
+    drawn = np.ascontiguousarray(image if image.ndim == 3 else np.stack([image] * 3, 2)).copy()
+    thick = max(1, round(max(image.shape[:2]) / 400))
+    for quad in quads:
+        corners = [np.round(quad * 8).astype(np.int32)]
+        cv2.polylines(drawn, corners, True, (214, 39, 40), thick, cv2.LINE_AA, 3)
+    if len(quads):
+        x, y = np.round(quads[0, 0]).astype(int).tolist()
+        cv2.circle(drawn, (x, y), 3 * thick, (31, 119, 180), -1, cv2.LINE_AA)
+    return drawn
+
+
+def reading(image: NDArray[np.uint8], result: ZoneReading, name: str = "") -> plots.Plot:
+    """A picture, the zone found on it and what was read."""
+    note = f"{result.type or 'no zone'}"
+    if result.found:
+        note += f", {'valid' if result.valid else 'not valid'}, confidence {result.confidence:.2f}"
+    return reading_comparison(
+        with_quads(image, result.quads), None, result.lines, title=f"{name} {note}".strip()
+    )
+
+
+def read_generated(predictor: Predictor, seed: int, count: int = 2) -> list[plots.Plot]:
+    """Generated documents read by a predictor, one figure each."""
+    from sightbook.donut.synth.documents import render_document
+
+    figures = []
+    for index in range(count):
+        document = render_document(seed, index, (1280, 960))
+        figures.append(reading(document.image, predictor.read(document.image), document.kind))
+    return figures
+
+
+def accuracy_slices(evaluation: Evaluation) -> list[plots.Plot]:
+    """Share of exactly read zones against zone width, tilt and sharpness, one figure each."""
+    names = {"width": "zone width (px)", "tilt": "tilt (degrees)", "sharpness": "sharpness"}
+    figures = []
+    for key, name in names.items():
+        rows = [row for row in evaluation.rows if row["truth"] and row[key] is not None]
+        if len(rows) >= 4:
+            values = [row[key] for row in rows]
+            hits = [row["exact"] for row in rows]
+            figures.append(
+                plots.accuracy_against(values, hits, name=name, what="zones read exactly")
+            )
+    return figures
+
+
+def finder_curves(run: Path) -> plots.Plot:
+    """Curves of the finder's training in a run folder; says so where none was trained."""
+    part = run / "finder"
+    if not (part / "metrics.jsonl").is_file():
+        return plots.empty_plot("no finder was trained in this run")
+    return plots.curves(part, names=["loss", "zone_iou", "line_iou"])
+
+
+def validation_zones(params: TrainDonut, run: Path, count: int = 6) -> plots.Plot:
+    """What the run's finder finds on documents held out of its training."""
+    from sightbook.donut.documents import DocumentPictures, training_folder
+    from sightbook.donut.finder import as_maps, load_finder
+
+    if params.road == "page":
+        return plots.empty_plot("the page road has no finder")
+    held_out = DocumentPictures(training_folder(params)["validation"])
+    return found_zones(held_out, as_maps(load_finder(run / "finder.pt")), count)
+
+
+def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
+    """Fresh zones as the trained reader's CTC head reads them, for the prediction browser."""
+    if params.road == "page":
+        from sightbook.donut.train_page import validation_cases
+
+        return validation_cases(params, run)
+    import torch
+
+    from sightbook.donut.lines import LineCrops, SyntheticZones
+    from sightbook.donut.reader import ctc_texts, load_reader
+    from sightbook.donut.train import VALIDATION_SEED
+
+    reader = load_reader(run / "reader.pt")
+    crops = LineCrops(SyntheticZones(zones, params.seed + 2 * VALIDATION_SEED), params.seed)
+    cases = []
+    for index in range(zones):
+        item = crops[index]
+        with torch.inference_mode():
+            output = reader(torch.from_numpy(reader_pixels(item["lines"])))
+        read = ctc_texts(output.ctc_log_probs, reader.config)
+        error = sum(Levenshtein.distance(a, b) for a, b in zip(item["texts"], read, strict=True))
+        picture = np.concatenate(list(item["lines"]))
+        note = f"{error} characters to mend" if error else "right"
+        cases.append(Case(f"zone {index}", picture, item["texts"], read, float(error), note))
+    return cases
+
+
+def documents_read(params: EvaluateDonut, run: Path, count: int = 6) -> plots.Plot:
+    """Whole documents of an evaluation with the zones that were found on them."""
+    from itertools import islice
+
+    predictor = Predictor(run / MODEL)
+    images, titles = [], []
+    for document in islice(documents(params, Skipped(params.max_bad)), count):
+        read = predictor.read(document.image)
+        images.append(with_quads(document.image, read.quads))
+        titles.append(f"{document.name}: {read.type or 'no zone read'}")
+    return plots.image_grid(images, titles, columns=3)
+
+
+def artefacts(run: Path) -> Table:
+    """The files a run folder holds, with their sizes."""
+    rows = []
+    for file in sorted(run.rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
+            size = f"{file.stat().st_size / 2**20:.2f} MB"
+            rows.append({"file": str(file.relative_to(run)), "size": size})
+    return Table(rows)

@@ -1,0 +1,493 @@
+"""Training the page road: whole picture in, token sequence out, as Donut's authors train.
+
+What the answers look like is read off the data: their keys become tokens, questions become
+prompts, classes become one token each (Kim et al. 2022, section 3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import DonutProcessor, PreTrainedTokenizerBase, VisionEncoderDecoderModel
+from transformers.utils import logging as library_logging
+
+from sightbook.donut import tokens
+from sightbook.donut.checks import dataset_fingerprint
+from sightbook.donut.data import Record
+from sightbook.donut.decoding import to_text
+from sightbook.donut.documents import training_folder
+from sightbook.donut.json_metrics import tree_accuracy
+from sightbook.donut.metrics import JsonReading, ZoneReading, values
+from sightbook.donut.model import DONUT_BASE, build_page_model
+from sightbook.donut.mrz import ALPHABET
+from sightbook.donut.page_reading import PAGE, zone_lines
+from sightbook.donut.pages import IGNORED, PageDataset, PageItem, collate_pages, page_items
+from sightbook.donut.params import TrainDonut
+from sightbook.donut.sequences import TASK_TOKENS, special_tokens, strip_prompt, tokens_to_json
+from sightbook.images import Skipped
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import Run, RunError, find_run
+from sightbook.training import Task, fit, seed_everything
+
+PRINTABLE = "".join(map(chr, range(32, 127)))
+CLASS_KEY = "class"
+_QUESTION, _ANSWER = "question", "answer"
+
+
+def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
+    """Train a Donut on whole pages; `run.path / "page"` then holds model and processor.
+
+    Both load with ``from_pretrained`` (models made from scratch after ``import
+    sightbook.donut.encoders``). Pictures that cannot be read are listed in ``skipped.jsonl``.
+
+    Returns:
+        Validation metrics of the best epoch, and the numbers of pages, tokens and skipped pictures.
+
+    Raises:
+        ParameterError: a model, size or task that cannot be had, or too short a `max_length`.
+        DataError: truths without token notation, all listed.
+        TooManySkipped: more unreadable pictures than `params.max_bad`.
+    """
+    splits = training_folder(params)
+    run.record(dataset=dataset_fingerprint(splits).to_dict())
+    train = splits.get("train", [])
+    validation = _sample(splits.get("validation", []), params.validation_samples, params.seed)
+    if not train or not validation:
+        raise ParameterError(
+            f"data: {params.data} has {len(train)} pages to train on and {len(validation)} to "
+            "validate on: expected some of both (sub-folders train and validation)"
+        )
+    notation = read_notation([*train, *validation], params.task)
+    seed_everything(params.seed)
+    model, processor = start_page(params, notation)
+    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+    pages = partial(
+        PageDataset,
+        tokenizer=processor.tokenizer,
+        size={"height": params.image_height, "width": params.image_width},
+        task_token=notation.task_token,
+        max_length=params.max_length,
+        categories=notation.categories,
+        seed=params.seed,
+        skipped=skipped,
+        **preprocessing(processor),
+    )
+    training, held_out = pages(train, training=True), pages(validation)
+    _check_lengths(training, params)
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        print(f"task token {notation.task_token}, {len(processor.tokenizer)} tokens")
+        for data in (training, held_out):
+            if data.report.problems:
+                print(data.report.text())
+    task = PageTask(model, processor.tokenizer, held_out, params.read_samples)
+    result = fit(
+        task,
+        training,
+        held_out,
+        run,
+        params,
+        collate=partial(collate_pages, pad_token_id=processor.tokenizer.pad_token_id),
+        steps_per_epoch=_steps(params, len(training)),
+    )
+    if first:
+        save_page(task.model, processor, run.path / PAGE)
+        if len(skipped):
+            print(f"{len(skipped)} pictures could not be read:\n{skipped.text()}")
+    return {
+        **result.metrics,
+        "pages": len(training),
+        "validation_pages": len(held_out),
+        "tokens": len(processor.tokenizer),
+        "skipped": len(skipped),
+    }
+
+
+def _sample(records: Sequence[Record], count: int, seed: int) -> list[Record]:
+    """So many records drawn from all, in their order: folders are often sorted by class."""
+    chosen = np.random.default_rng(seed).permutation(len(records))[:count]
+    return [records[i] for i in sorted(chosen)]
+
+
+def _steps(params: TrainDonut, pages: int) -> int | None:
+    """Batches an epoch and process, where an epoch is less than one pass over the pages."""
+    if params.samples >= pages:
+        return None
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    return -(-params.samples // (params.batch_size * processes))
+
+
+def _check_lengths(data: PageDataset, params: TrainDonut) -> None:
+    cut = [problem for problem in data.report.problems if problem.kind == "target too long"]
+    if len(cut) > len(data) / 2:
+        raise ParameterError(
+            f"max_length {params.max_length} cuts {len(cut)} of {len(data)} answers "
+            f"(the first: {cut[0].message}); give it a larger value"
+        )
+
+
+# --------------------------------------------------------------------------- the data's notation
+
+
+@dataclass(frozen=True)
+class Notation:
+    """What answers are made of.
+
+    Attributes:
+        task_token: every sequence begins with it.
+        tokens: tags of all keys, the separator and the classes.
+        categories: classes, which are one token each.
+        texts: all values as text, in no particular order.
+        zones: whether there are machine-readable zones among them.
+    """
+
+    task_token: str
+    tokens: list[str]
+    categories: list[str]
+    texts: set[str]
+    zones: bool
+
+
+def read_notation(records: Sequence[Record], task: str = "auto") -> Notation:
+    """Read off the records what their answers are made of.
+
+    Args:
+        records: with their truths.
+        task: a task token, a name in `TASK_TOKENS`, or ``auto``: question answering where every
+            truth is a question with its answer, classification where every truth is a ``class``
+            and nothing else, parsing otherwise.
+
+    Raises:
+        ParameterError: a task that the truths are not made for.
+    """
+    items = page_items(records)
+    answers = [
+        truth if item.question is None else {_QUESTION: item.question, _ANSWER: truth.get(_ANSWER)}
+        for item in items
+        for truth in item.answers
+    ]
+    found = "parsing"
+    if all(item.question is not None for item in items):
+        found = "question_answering"
+    elif all(list(answer) == [CLASS_KEY] for answer in answers):
+        found = "classification"
+    if task in ("question_answering", "classification") and task != found:
+        wanted = "a question and its answer" if task == "question_answering" else "one class"
+        raise ParameterError(f"task is {task}, but not every truth in the data is {wanted}")
+    name = found if task == "auto" else task
+    categories = (
+        # a name with a space in it makes no token and stays text
+        sorted({text for text in _texts(answers) if re.fullmatch(r"[^<>/\s]+", text)})
+        if found == "classification"
+        else []
+    )
+    return Notation(
+        task_token=TASK_TOKENS.get(name, name),
+        tokens=special_tokens(answers, categories),
+        categories=categories,
+        texts=set(_texts(answers)),
+        zones=any(record.mrz_lines for record in records),
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inside in value.values():
+            yield from _texts(inside)
+    elif isinstance(value, (list, tuple)):
+        for inside in value:
+            yield from _texts(inside)
+    elif value is not None:
+        yield str(value)
+
+
+# --------------------------------------------------------------------------- the model
+
+
+def start_page(
+    params: TrainDonut, notation: Notation
+) -> tuple[VisionEncoderDecoderModel, DonutProcessor]:
+    """The model that training starts from, as `params.init` says, with the data's tokens in it.
+
+    A model from scratch writes single characters: printable ASCII and what the texts have beyond
+    it. To another's tokenizer those characters are added that it does not know; with zones in the
+    data, all of a zone's.
+
+    Raises:
+        ParameterError: no such model, or one of another size than asked for.
+    """
+    source = page_source(params.init)
+    try:
+        if source == "scratch":
+            characters = {*PRINTABLE, *"".join(notation.texts)}
+        else:
+            tokenizer = DonutProcessor.from_pretrained(source).tokenizer
+            characters = unknown_characters(tokenizer, notation.texts)
+            characters |= set(ALPHABET) if notation.zones else set()
+        with _no_bars():
+            model, processor = build_page_model(
+                source,
+                size=params.size,
+                height=params.image_height,
+                width=params.image_width,
+                max_length=params.max_length,
+                new_tokens=notation.tokens,
+                characters="".join(sorted(characters)),
+                task_token=notation.task_token,
+                align_long_axis=params.align_long_axis,
+            )
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ParameterError(f"init: {params.init} cannot be loaded: {reason}") from error
+    except ValueError as error:
+        raise ParameterError(f"init {params.init}: {error}") from error
+    # the library hands over models in evaluation mode, and Lightning leaves modes as they are
+    model.train()
+    return model, processor
+
+
+def page_source(init: str) -> str | Path:
+    """What `build_page_model` should load for an `init`: a word, a hub name or a folder.
+
+    Raises:
+        ParameterError: neither a run with a page model, nor a folder, nor a name as the hub has.
+    """
+    if init == "scratch":
+        return init
+    if init == "pretrained":
+        return DONUT_BASE
+    folder = resolve_path(init)
+    if (folder / "config.json").is_file():
+        return folder
+    try:
+        return find_run("donut", init, needs=PAGE) / PAGE
+    except RunError as error:
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", init) and not folder.exists():
+            return init
+        raise ParameterError(
+            f"init: {error}; expected scratch, pretrained, a run trained on road page, a folder "
+            f"with a Donut's config.json, or a hub name such as {DONUT_BASE}"
+        ) from error
+
+
+def unknown_characters(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> set[str]:
+    """Characters of the texts that the tokenizer makes its unknown token of."""
+    lost: set[str] = set()
+    for text in texts:
+        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        for token, (start, stop) in zip(found.input_ids, found.offset_mapping, strict=True):
+            if token == tokenizer.unk_token_id:
+                lost.update(text[start:stop])
+    return lost
+
+
+def preprocessing(processor: DonutProcessor) -> dict[str, Any]:
+    """How the processor wants pictures, as arguments of `prepare_page`; JSON-ready."""
+    images: Any = processor.image_processor
+    return {
+        "align_long_axis": bool(images.do_align_long_axis),
+        "mean": list(images.image_mean),
+        "std": list(images.image_std),
+    }
+
+
+# --------------------------------------------------------------------------- training
+
+
+class PageTask(Task):
+    """Trains a Donut by cross-entropy; validates on it, on token accuracy and by reading.
+
+    The first `read_samples` validation pages are written out token by token, as in use, and their
+    objects compared with the truth: Donut's tree-edit accuracy and field F1, and exact zones and
+    CER where there are any.
+
+    Args:
+        model: to be trained, in training mode.
+        tokenizer: the model's.
+        data: validation pages, for their truths.
+        read_samples: how many of them are read.
+    """
+
+    def __init__(
+        self,
+        model: VisionEncoderDecoderModel,
+        tokenizer: PreTrainedTokenizerBase,
+        data: PageDataset,
+        read_samples: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.data = data
+        self.read_samples = read_samples
+        self.facts = tokens.facts(tokenizer)
+        self.unknown = tokenizer.unk_token_id
+        self.answers, self.zones = JsonReading(), ZoneReading()
+
+    def _logits(self, batch: Mapping[str, Any]) -> Tensor:
+        # No mask: padding is on the right, where a causal decoder does not look.
+        output = self.model(
+            pixel_values=batch["pixel_values"], decoder_input_ids=batch["decoder_input_ids"]
+        )
+        return output.logits
+
+    @staticmethod
+    def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+        total = nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        # a prompt that fills the greatest length leaves no token to learn
+        return total / (labels != IGNORED).sum().clamp(min=1)
+
+    def training_step(self, batch: Mapping[str, Any], index: int) -> dict[str, Tensor]:
+        """Cross-entropy of the answers' tokens, nats a token."""
+        return {"loss": self._loss(self._logits(batch), batch["labels"])}
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's readings."""
+        self.answers.reset()
+        self.zones.reset()
+
+    def validation_step(self, batch: Mapping[str, Any], index: int) -> None:
+        """Loss and share of right tokens with the true ones before them; then reading."""
+        logits, labels = self._logits(batch), batch["labels"]
+        known = labels != IGNORED
+        right = ((logits.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1)
+        size = len(labels)
+        self.log("validation/loss", self._loss(logits, labels), batch_size=size)
+        self.log("validation/token_accuracy", right, batch_size=size)
+        left = self.read_samples - len(self.answers.accuracies)
+        if left > 0:
+            self._read({key: value[:left] for key, value in batch.items()})
+
+    def _read(self, batch: Mapping[str, Tensor]) -> None:
+        indices = batch["index"].tolist()
+        for place, sequence in enumerate(self.write(batch)):
+            item: PageItem = self.data.items[indices[place]]
+            answer = tokens_to_json(strip_prompt(sequence, self.data.task_token))
+            if item.question is not None:
+                answer = {_ANSWER: answer.get(_ANSWER) if isinstance(answer, dict) else None}
+            truths = [
+                truth if item.question is None else {_ANSWER: truth[_ANSWER]}
+                for truth in item.answers
+            ]
+            self.answers.update(max(truths, key=lambda t: tree_accuracy(t, answer)), answer)
+            lines = item.record.mrz_lines
+            if lines is not None:
+                self.zones.update(lines, zone_lines(answer))
+
+    @torch.no_grad()
+    def write(self, batch: Mapping[str, Tensor]) -> list[str]:
+        """Greedy sequences for the batch's prompts, as text from the task token on."""
+        # what is not learned is the prompt; pages with prompts of one length go together
+        lengths = ((batch["labels"] != IGNORED).int().argmax(1) + 1).tolist()
+        written = [""] * len(lengths)
+        for length in sorted(set(lengths)):
+            rows = [row for row, own in enumerate(lengths) if own == length]
+            ids = self.model.generate(
+                pixel_values=batch["pixel_values"][rows],
+                decoder_input_ids=batch["decoder_input_ids"][rows, :length],
+                num_beams=1,
+                do_sample=False,
+                bad_words_ids=None if self.unknown is None else [[self.unknown]],
+            )
+            for row, found in zip(rows, ids.tolist(), strict=True):
+                written[row] = to_text(found, self.facts)
+        return written
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was read."""
+        scores = values(self.answers.summary())
+        if self.zones.scores:
+            zones = values(self.zones.summary())
+            scores |= {name: zones[name] for name in ("exact_zone", "cer")}
+        for name, value in scores.items():
+            self.log(f"validation/{name}", value)
+
+
+# --------------------------------------------------------------------------- files
+
+
+def save_page(model: VisionEncoderDecoderModel, processor: DonutProcessor, folder: Path) -> Path:
+    """Write model and processor as ``from_pretrained`` loads them; replaces the folder at once."""
+    partial_folder = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    with _no_bars():
+        model.save_pretrained(partial_folder)
+    processor.save_pretrained(partial_folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return partial_folder.rename(folder)
+
+
+def load_page(folder: Path) -> tuple[VisionEncoderDecoderModel, DonutProcessor]:
+    """Read what `save_page` wrote, in evaluation mode."""
+    with _no_bars():
+        model = VisionEncoderDecoderModel.from_pretrained(folder)
+    return model.eval(), DonutProcessor.from_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the library's bars for reading and writing files (downloads keep theirs)."""
+    shown = library_logging.is_progress_bar_enabled()
+    library_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            library_logging.enable_progress_bar()
+
+
+def export_page(
+    folder: Path,
+    target: Path | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    opset: int = 17,
+) -> tuple[Path, Path]:
+    """Export a folder of `save_page`, or any Donut's, for :class:`PagePredictor`.
+
+    Args:
+        folder: model and processor.
+        target: where the two files go; None: beside them.
+        metadata: JSON values to keep in both files.
+        opset: ONNX operator set.
+
+    Returns:
+        Paths of the encoder and the decoder.
+    """
+    from sightbook.donut.export import export_page_model
+
+    model, processor = load_page(folder)
+    size: Any = processor.image_processor.size
+    return export_page_model(
+        model,
+        target or folder,
+        height=size["height"],
+        width=size["width"],
+        metadata={**(metadata or {}), **page_metadata(processor)},
+        opset=opset,
+    )
+
+
+def page_metadata(processor: DonutProcessor) -> dict[str, Any]:
+    """What the exported files must hold to prepare pictures, ask questions and write text."""
+    tokenizer = processor.tokenizer
+    found = {
+        **tokens.facts(tokenizer),
+        "unknown": tokenizer.unk_token_id,
+        "preprocessing": preprocessing(processor),
+    }
+    if f"<s_{_QUESTION}>" in tokenizer.get_added_vocab():
+        found["tokenizer"] = tokenizer.backend_tokenizer.to_str()
+    return found

@@ -1,0 +1,177 @@
+"""Writing data sets in the Donut folder format (see :mod:`sightbook.donut.data`), restartable."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sightbook.donut.records import METADATA, Sample, ground_truth
+from sightbook.images import encode_image
+from sightbook.runs import write_atomic
+from sightbook.validation import DataError
+
+
+class Written(NamedTuple):
+    """What :func:`write_folder` did."""
+
+    added: int
+    kept: int
+    folder: Path
+
+
+_WORTH_WORKERS = 32
+"""Fewer samples than this are made sooner here than processes are up."""
+
+
+def write_folder(
+    path: str | Path,
+    split: str,
+    samples: Iterable[tuple[str, Sample | Callable[[], Sample]]],
+    *,
+    origin: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    quality: int = 92,
+    progress: Callable[[int], None] | None = None,
+) -> Written:
+    """Write or continue one split of a data set.
+
+    A picture appears whole, then its row is appended: cut off at any moment, the folder holds
+    sound records only, and the same call goes on where it stopped. Rows that are there already
+    (by file name) are kept, and their samples not even made.
+
+    Args:
+        path: the data set's folder.
+        split: sub-folder to write; "" writes into ``path`` itself.
+        samples: file name (relative, with a suffix such as .jpg or .png) and either the sample
+            or a function without arguments that makes it.
+        origin: what the samples are made from (generator, seed, size ...), kept as
+            ``origin.json``. A folder of another origin is refused instead of mixed.
+        workers: processes that make the samples, where there are enough of them to pay for the
+            start; the functions must then be picklable. The rows do not depend on it.
+        quality: of JPEG and WebP.
+        progress: called with the number of rows there are, after each sample.
+
+    Raises:
+        DataError: a name that leaves the folder or stands twice, or another origin.
+    """
+    folder = Path(path) / split
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep_origin(folder, origin)
+    metadata = folder / METADATA
+    known = _mend_metadata(metadata)
+    kept = added = 0
+
+    def missing() -> Iterator[tuple[str, Sample | Callable[[], Sample], Path, int]]:
+        nonlocal kept
+        named: set[str] = set()
+        for name, sample in samples:
+            pure = PurePosixPath(name)
+            if pure.is_absolute() or ".." in pure.parts or not pure.suffix or name in named:
+                reason = "stands twice" if name in named else "must be relative, with a suffix"
+                raise DataError(f"{folder}: the file name {name!r} {reason}")
+            named.add(name)
+            if name in known:
+                kept += 1
+                continue
+            yield name, sample, folder, quality
+
+    with metadata.open("ab", buffering=0) as file:
+        for row in _in_order(missing(), workers):
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+            added += 1
+            if progress is not None:
+                progress(kept + added)
+    return Written(added, kept, folder)
+
+
+def _in_order(
+    jobs: Iterator[tuple[str, Sample | Callable[[], Sample], Path, int]], workers: int
+) -> Iterator[dict[str, Any]]:
+    """Rows of metadata in the jobs' order, made here or by several processes."""
+    first = list(islice(jobs, _WORTH_WORKERS)) if workers > 1 else []
+    if len(first) < _WORTH_WORKERS:
+        yield from (_write_sample(*job) for job in chain(first, jobs))
+        return
+    # Spawned, not forked: a notebook's kernel has threads (torch, OpenCV) that do not survive it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+        waiting: deque[Future[dict[str, Any]]] = deque()
+        try:
+            for job in chain(first, jobs):
+                waiting.append(pool.submit(_write_sample, *job))
+                if len(waiting) >= 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)  # one process per core already
+
+
+def _write_sample(
+    name: str, sample: Sample | Callable[[], Sample], folder: Path, quality: int
+) -> dict[str, Any]:
+    made = sample if isinstance(sample, Sample) else sample()
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(made.image, np.ndarray):
+        data = encode_image(made.image, path.suffix, quality=quality)
+    else:
+        data = made.image if isinstance(made.image, bytes) else made.image.read_bytes()
+    write_atomic(path, data)
+    row = {"file_name": name, "ground_truth": ground_truth(made.gt), **made.extra}
+    return json.loads(json.dumps(row, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        # A hundredth of a pixel is enough, and keeps the file readable.
+        return np.round(value, 2).tolist() if value.dtype.kind == "f" else value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written to {METADATA}: {value!r}")
+
+
+def _keep_origin(folder: Path, origin: Mapping[str, Any] | None) -> None:
+    if origin is None:
+        return
+    file = folder / "origin.json"
+    text = json.dumps(origin, indent=2, sort_keys=True, default=str) + "\n"
+    if file.is_file() and file.read_text(encoding="utf-8") != text:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        new = json.loads(text)
+        differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        changes = ", ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in differing)
+        raise DataError(
+            f"{folder} was made differently ({changes}). Choose another name for the data set, or "
+            "delete the folder to make it anew"
+        )
+    write_atomic(file, text)
+
+
+def _mend_metadata(path: Path) -> set[str]:
+    """File names that are written; a last line torn by a kill is cut off."""
+    if not path.is_file():
+        return set()
+    data = path.read_bytes()
+    whole, _, rest = data.rpartition(b"\n")
+    if rest:
+        try:
+            json.loads(rest)  # an editor may have left the last newline out
+            write_atomic(path, data + b"\n")
+            whole = data
+        except ValueError:
+            write_atomic(path, whole + b"\n" if whole else b"")
+    return {json.loads(line)["file_name"] for line in whole.splitlines() if line.strip()}

@@ -1,0 +1,62 @@
+"""What `04_export` does for every line: find the run, hand it to its line, record what came out."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sightbook.params import Parameters
+
+LINES = {
+    "donut": "sightbook.donut.exporting",
+}
+"""Line to the module whose `export_run(run, params)` does the work."""
+
+
+class ExportModel(Parameters):
+    """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card."""
+
+    line: Literal["donut"] = Field("donut", description="line whose run is exported")
+    run: str = Field("latest", description="run to export: latest, a name or a path")
+    samples: int = Field(8, ge=1, description="real inputs on which parity is measured")
+    int8: bool = Field(True, description="also write and measure an int8 variant")
+    opset: int = Field(17, ge=17, le=22, description="ONNX operator set")
+    repeats: int = Field(10, ge=1, description="timed runs for the latency figures")
+
+
+@dataclass
+class Exported:
+    """What a line's export made.
+
+    Attributes:
+        folder: where the files lie: the run's folder.
+        files: the files of the model, the one to hand to a predictor first.
+        parity: numeric and task-level agreement with PyTorch.
+        variants: one row a variant: name, megabytes, milliseconds, accuracy.
+        speed: decoding beside PyTorch's own, milliseconds.
+    """
+
+    folder: Path
+    files: list[Path]
+    parity: dict[str, Any]
+    variants: list[dict[str, Any]]
+    speed: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What goes into the run's metrics.json."""
+        return {"parity": self.parity, "variants": self.variants, "speed": self.speed}
+
+
+def export(params: ExportModel) -> Exported:
+    """Export a line's run.
+
+    Raises:
+        RunError: there is no such run, or it holds no trained model.
+    """
+    room = importlib.import_module(LINES[params.line])
+    return room.export_run(params)

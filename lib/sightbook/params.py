@@ -1,0 +1,402 @@
+"""Typed parameters: one pydantic model per notebook, checked in the run's first second.
+
+A notebook's parameters come from three places: the cell tagged ``parameters``, papermill's
+``-p name value`` and a YAML file (``-f``). Papermill injects whatever it is given, guesses types
+and only warns of unknown names, so a notebook's next cell hands its globals to its model::
+
+    params = TrainDonut.from_namespace(globals())
+
+which raises a `ParameterError` of one sentence for an unknown name, a wrong type or an
+impossible value. The same models check YAML files and command lines before a kernel starts.
+"""
+
+import ast
+import datetime
+import difflib
+import importlib
+import math
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from sightbook.params_text import annotation_source, expected, literal_source, shown
+
+_IPYTHON_NAMES = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
+_SCALARS = (int, float, str, bool, type(None))
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+
+
+class ParameterError(ValueError):
+    """A parameter that does not exist, has the wrong type or an impossible value.
+
+    In IPython (JupyterLab, papermill, nbval) only the sentence is shown, no traceback: the
+    reader's own value is at fault, not the library.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"ParameterError: {self}"]
+
+
+class Parameters(BaseModel):
+    """Base of every parameter model: unknown names are refused, values coerced with care.
+
+    Fields are declared with a default, a one-line description (it becomes the comment in the
+    notebook's parameters cell) and pydantic's constraints::
+
+        class TrainDonut(Parameters):
+            epochs: int = Field(2, gt=0, description="passes over the training set")
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        protected_namespaces=(),
+    )
+
+    may_change_on_resume: ClassVar[frozenset[str]] = frozenset({"workers", "devices"})
+    """Names whose values do not alter a run's result: a killed run may go on with others."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _undo_guesses(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take back what papermill's ``-p`` and YAML guessed about a value's type."""
+        assert info.field_name is not None
+        return _coerce(value, _plain_types(cls.model_fields[info.field_name].annotation))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: str = "") -> Self:
+        """Check `values` and build the model.
+
+        Args:
+            values: parameter names and values, as papermill or YAML deliver them.
+            source: what the error sentence should name as their origin (a file), if anything.
+
+        Raises:
+            ParameterError: with one sentence naming every wrong parameter, its value and what
+                was expected.
+        """
+        problems = _unknown_names(cls, values)
+        known = {name: value for name, value in values.items() if name in cls.model_fields}
+        try:
+            params = cls.model_validate(known)
+        except ValidationError as error:
+            problems += _sentences(cls, error)
+        if problems:
+            where = f"{source}: " if source else ""
+            raise ParameterError(where + "; ".join(problems))
+        return params
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:
+        """Build the parameters from a notebook's ``globals()``.
+
+        Every plain literal among the notebook's globals is taken for a parameter, so that a
+        misspelt one is found although papermill only warned. When the cells are run a second
+        time in one kernel, results of later cells are globals too; then only what the
+        parameters cell (and the cell papermill injects behind it) assigns is held against the
+        model.
+
+        Raises:
+            ParameterError: see `parse`.
+        """
+        candidates = _assigned_by_parameter_cells(cls, namespace)
+        if candidates is None:
+            candidates = {
+                name
+                for name, value in namespace.items()
+                if not name.startswith("_")
+                and name not in _IPYTHON_NAMES
+                and _is_plain_literal(value)
+            }
+        names = candidates | (cls.model_fields.keys() & namespace.keys())
+        return cls.parse({name: namespace[name] for name in namespace if name in names})
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], **overrides: Any) -> Self:
+        """Build the parameters from a flat YAML file (the file papermill's ``-f`` reads).
+
+        Raises:
+            ParameterError: if the file is missing, is no flat mapping, or holds a wrong value.
+        """
+        return cls.parse({**read_yaml(path), **overrides}, source=Path(path).name)
+
+    def to_yaml(self) -> str:
+        """Return the resolved parameters as YAML text that `from_yaml` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a flat YAML file of parameters, as papermill's ``-f`` does.
+
+    Raises:
+        ParameterError: naming the file and what is wrong with it.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"parameter file '{path}' does not exist") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"parameter file '{path}' cannot be read: {reason}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ParameterError(
+            f"parameter file '{path}' must hold lines of 'name: value', not {shown(values)}"
+        )
+    return values
+
+
+def repository_root() -> Path:
+    """Return the folder that relative paths in parameters count from.
+
+    It is the repository this package is installed from (editable) or, for an installed copy, the
+    nearest parent of the working directory that looks like the repository, else the working
+    directory itself.
+    """
+    here = Path(__file__).resolve().parents[2]
+    for folder in (here, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return Path.cwd()
+
+
+def resolve_path(path: str | os.PathLike[str]) -> Path:
+    """Return `path` as absolute; a relative one counts from the repository root."""
+    return (repository_root() / Path(path).expanduser()).resolve()
+
+
+def load_model(reference: str) -> type[Parameters]:
+    """Import a parameter model named as ``package.module:Class``.
+
+    Notebooks name theirs in their metadata: ``{"sightbook": {"parameters": reference}}``.
+
+    Raises:
+        ParameterError: if there is no such class or it is no `Parameters`.
+    """
+    module, _, name = reference.partition(":")
+    try:
+        model = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(f"no parameter model '{reference}': {error}") from error
+    if not (isinstance(model, type) and issubclass(model, Parameters)):
+        raise ParameterError(f"'{reference}' is no sightbook.params.Parameters")
+    return model
+
+
+def parameters_cell_source(model: type[Parameters]) -> str:
+    """Return the text of the notebook cell that is to be tagged ``parameters``.
+
+    One line per field, ``epochs: int = 2  # passes over the training set``: papermill's
+    ``--help-notebook`` reads the type and the comment from it.
+    """
+    lines = []
+    for name, field in model.model_fields.items():
+        default = literal_source(field.get_default(call_default_factory=True))
+        comment = f"  # {field.description}" if field.description else ""
+        lines.append(f"{name}: {annotation_source(field)} = {default}{comment}")
+    return "\n".join(lines)
+
+
+def check_parameters_cell(source: str, model: type[Parameters]) -> list[str]:
+    """Compare a notebook's parameters cell with its model.
+
+    Order, blank lines and comment lines between the parameters are free; names, annotations,
+    defaults and the comments behind them must be the model's.
+
+    Returns:
+        One sentence per difference; empty if the cell is right.
+    """
+    try:
+        found, problems = _cell_lines(source)
+    except SyntaxError as error:
+        return [f"the parameters cell is no Python: {error}"]
+    wanted, _ = _cell_lines(parameters_cell_source(model))
+    for name, line in wanted.items():
+        if name not in found:
+            problems.append(f"'{name}' is missing, expected: {line}")
+        elif found[name] != line:
+            problems.append(f"found: {found[name]} - expected: {line}")
+    problems += [
+        f"'{name}' is no field of {model.__name__}" for name in found if name not in wanted
+    ]
+    return problems
+
+
+def _cell_lines(source: str) -> tuple[dict[str, str], list[str]]:
+    """Return each parameter's line by name, and complaints about everything else."""
+    lines: dict[str, str] = {}
+    problems = []
+    text = source.splitlines()
+    for node in ast.parse(source).body:
+        line = "\n".join(text[node.lineno - 1 : node.end_lineno])
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            problems.append(f"only 'name: type = literal' belongs in the cell, found: {line}")
+            continue
+        name = node.target.id
+        if name in lines:
+            problems.append(f"'{name}' is assigned twice")
+        lines[name] = line.rstrip()
+    return lines, problems
+
+
+# ------------------------------------------------------------------ what a namespace holds
+
+
+def _is_plain_literal(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return type(value) in (list, tuple) and all(map(_is_plain_literal, value))
+    if isinstance(value, dict):
+        return type(value) is dict and all(
+            _is_plain_literal(key) and _is_plain_literal(item) for key, item in value.items()
+        )
+    return type(value) in _SCALARS
+
+
+def _assigned_by_parameter_cells(
+    model: type[Parameters], namespace: Mapping[str, Any]
+) -> set[str] | None:
+    """Names that the latest parameters cell, and literal cells behind it, assigned.
+
+    IPython keeps the source of the executed cells in ``In``. Returns None where that does not
+    tell (no IPython, or no cell of literals that assigns a field of the model).
+    """
+    history = namespace.get("In")
+    if not isinstance(history, list):
+        return None
+    names: set[str] = set()
+    for source in reversed(history):
+        assigned = _names_of_literal_cell(source)
+        if not assigned:
+            continue
+        names |= assigned
+        # papermill's injected cell may hold nothing but a misspelt name or a few overrides;
+        # the parameters cell is the first one, going back, that is not marked as injected.
+        if assigned & model.model_fields.keys() and not source.lstrip().startswith("# Parameters"):
+            return names & namespace.keys()
+    return None
+
+
+def _names_of_literal_cell(source: Any) -> set[str]:
+    """Names assigned by a cell that does nothing but assign literals, else nothing."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, TypeError, ValueError):
+        return set()
+    names = set()
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            return set()
+        try:
+            ast.literal_eval(node.value)
+        except ValueError:
+            return set()
+        for target in targets:
+            if not isinstance(target, ast.Name):
+                return set()
+            names.add(target.id)
+    return names
+
+
+# ------------------------------------------------------------------ coercion
+
+
+def _plain_types(annotation: Any) -> set[type]:
+    """Return the builtin types an annotation admits: ``int | Literal["auto"]`` -> {int, str}."""
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        return _plain_types(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return set().union(*map(_plain_types, get_args(annotation)))
+    if origin is Literal:
+        return {type(choice) for choice in get_args(annotation)}
+    plain = origin or annotation
+    return {plain} if isinstance(plain, type) else set()
+
+
+def _coerce(value: Any, admitted: set[type]) -> Any:
+    """Return `value` as the field means it; ValueError for a guess that must not pass."""
+    if isinstance(value, bool) and bool not in admitted:
+        # pydantic would read True as 1
+        if str not in admitted:
+            raise ValueError("a truth value is none")
+        return str(value)
+    if isinstance(value, (int, float)) and admitted & {str} and not admitted & {int, float, bool}:
+        return str(value)
+    if isinstance(value, (datetime.date, datetime.datetime)) and str in admitted:
+        return value.isoformat()
+    if isinstance(value, str):
+        return _coerce_text(value.strip() if str not in admitted else value, admitted)
+    return value
+
+
+def _coerce_text(text: str, admitted: set[type]) -> Any:
+    if type(None) in admitted and text.lower() in ("none", "null"):
+        return None
+    if int in admitted and _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    if admitted & {int, float}:
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        if math.isfinite(number):
+            return int(number) if float not in admitted and number.is_integer() else number
+    if admitted & {list, tuple, dict} and text[:1] in ("[", "(", "{"):
+        # -p image_size "[960, 1280]" reaches the notebook as text
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+    return text
+
+
+# ------------------------------------------------------------------ sentences
+
+
+def _unknown_names(model: type[Parameters], values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for name in values:
+        if name in model.model_fields:
+            continue
+        close = difflib.get_close_matches(name, model.model_fields, n=1, cutoff=0.6)
+        hint = (
+            f", did you mean '{close[0]}'?"
+            if close
+            else f"; there are: {', '.join(model.model_fields)}"
+        )
+        problems.append(f"unknown parameter '{name}'{hint}")
+    return problems
+
+
+def _sentences(model: type[Parameters], error: ValidationError) -> list[str]:
+    """One sentence per wrong field (pydantic reports a union once per member)."""
+    sentences: dict[str, str] = {}
+    for detail in error.errors():
+        if not detail["loc"]:  # a model's own check across fields
+            message = detail["msg"].removeprefix("Value error, ")
+            sentences.setdefault("", message)
+            continue
+        name = str(detail["loc"][0])
+        own_check = detail["type"] == "value_error" and "a truth value is none" not in detail["msg"]
+        wanted = (
+            detail["msg"].removeprefix("Value error, ")
+            if own_check
+            else f"expected {expected(model.model_fields[name])}"
+        )
+        sentences.setdefault(
+            name, f"parameter '{name}' cannot be {shown(detail['input'])}: {wanted}"
+        )
+    return list(sentences.values())

@@ -1,0 +1,55 @@
+"""What the workers of test_launch.py run; a module, because they have to import it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from sightbook.runs import Run
+from sightbook.training_params import FitParams
+
+
+def two_numbers(params: FitParams, run: Run) -> dict[str, Any]:
+    return {"seed": params.seed, "name": run.name}
+
+
+def one_fails(params: FitParams, run: Run) -> dict[str, Any]:
+    if os.environ["RANK"] == "1":
+        raise ZeroDivisionError("the second worker divided by nothing")
+    time.sleep(60)
+    return {}
+
+
+def one_is_killed(params: FitParams, run: Run) -> dict[str, Any]:
+    if os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    return {}
+
+
+def interrupts_its_caller(params: FitParams, run: Run) -> dict[str, Any]:
+    (run.path / f"pid{os.environ['RANK']}").write_text(str(os.getpid()))
+    if os.environ["RANK"] == "0":
+        while not (run.path / "pid1").exists():
+            time.sleep(0.05)
+        print("ready", flush=True)
+    time.sleep(60)
+    return {}
+
+
+def trains(params: FitParams, run: Run) -> dict[str, Any]:
+    import torch
+    from test_training import LinearTask, Points
+
+    from sightbook.training import fit, seed_everything
+
+    seed_everything(params.seed)
+    task = LinearTask()
+    result = fit(task, Points(64), Points(16), run, params)
+    torch.save(task.state_dict(), weights_of(run, int(os.environ.get("RANK", 0))))
+    return result.metrics
+
+
+def weights_of(run: Run, rank: int) -> Path:
+    return run.path / f"weights{rank}.pt"

@@ -1,0 +1,337 @@
+"""The ``sightbook`` command and raw papermill, run for real on a tiny notebook."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from sightbook import cli, notebooks, runs
+from sightbook.cli import UsageError, _line_module, app, main
+from sightbook.runs import read_json
+
+BIN = Path(sys.executable).parent
+MODEL = """
+from pydantic import Field
+from sightbook.params import Parameters
+
+class Tiny(Parameters):
+    epochs: int = Field(2, gt=0, description="passes")
+    run: str = Field("", description="name")
+    fate: str = Field("ends", description="ends, raises or is killed")
+"""
+PARAMETERS = """\
+epochs: int = 2  # passes
+run: str = ""  # name
+fate: str = "ends"  # ends, raises or is killed"""
+SET_UP = """\
+import os, signal, sys
+from sightbook.runs import open_run
+from tiny_params import Tiny
+
+params = Tiny.from_namespace(globals())"""
+WORK = """\
+run_folder = open_run("tiny", params.run, params, stage="train")
+for epoch in range(params.epochs):
+    print(f"epoch {epoch}")
+    run_folder.log(epoch, **{"train/loss": 1 / (epoch + 1)})
+print("a warning", file=sys.stderr)
+if params.fate == "raises":
+    raise OSError("the disk is on fire")
+if params.fate == "is killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+run_folder.finish({"epochs": params.epochs})"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny notebook and the module of its parameters."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "tiny_params.py").write_text(MODEL)
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# A tiny notebook"),
+            new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+            new_code_cell(SET_UP),
+            new_code_cell(WORK),
+            new_code_cell("print('the last cell')"),
+        ],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "sightbook": {"parameters": "tiny_params:Tiny"},
+        },
+    )
+    nbformat.write(notebook, folder / "02_train_tiny.ipynb")
+    return folder
+
+
+def execute(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH", "")]))
+    variables = {"PYTHONPATH": path, runs.OUTPUTS: str(place / "outputs")}
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=place,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def sightbook(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return execute(place, "sightbook", *arguments)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The command in this process, for what needs no kernel; returns the exit code."""
+    monkeypatch.setattr(sys, "argv", ["sightbook", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def good(place: Path) -> subprocess.CompletedProcess[str]:
+    (place / "some.yaml").write_text(yaml.safe_dump({"epochs": 7, "run": "of the file"}))
+    return sightbook(
+        place, "run", "02_train_tiny", "-f", "some.yaml", "-p", "epochs", "3", "--run", "007"
+    )
+
+
+def test_run_files_everything_in_the_run_folder(
+    place: Path, good: subprocess.CompletedProcess[str]
+) -> None:
+    assert good.returncode == 0, good.stderr
+    folder = place / "outputs" / "tiny" / "007"  # raw papermill would have made it 7
+    assert read_json(folder / "metrics.json") == {"epochs": 3}
+    facts = read_json(folder / "run.json")
+    assert facts["status"] == "finished"
+    assert facts["command"] == "sightbook run 02_train_tiny -f some.yaml -p epochs 3 --run 007"
+    executed = nbformat.read(folder / "02_train_tiny.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text == "the last cell\n"
+    assert "the last cell" in (folder / "report.html").read_text()
+
+
+def test_run_shows_the_notebooks_streams_and_nothing_of_papermills(
+    good: subprocess.CompletedProcess[str],
+) -> None:
+    lines = good.stdout.splitlines()
+    assert lines[:5] == ["epoch 0", "epoch 1", "epoch 2", "a warning", "the last cell"]
+    assert lines[5].startswith("02_train_tiny done in ")
+    assert "report.html" in lines[-1]
+    assert good.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["-p", "epoch", "10"], "unknown parameter 'epoch', did you mean 'epochs'?"),
+        (["-p", "epochs", "ten"], "parameter 'epochs' cannot be 'ten': expected a whole number"),
+        (["-p", "epochs", "-1"], "parameter 'epochs' cannot be -1: expected a whole number"),
+        (["-f", "none.yaml"], "parameter file 'none.yaml' does not exist"),
+    ],
+)
+def test_run_refuses_wrong_parameters_before_a_kernel_starts(
+    place: Path,
+    given: list[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setattr(notebooks, "_execute", lambda *arguments: pytest.fail("a kernel starts"))
+    assert call(monkeypatch, "run", "02_train_tiny", *given) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"sightbook: {sentence}")
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["-p", "epoch", "10"], "ParameterError: unknown parameter 'epoch', did you mean"),
+        (["-p", "epochs", "ten"], "ParameterError: parameter 'epochs' cannot be 'ten'"),
+        (["-p", "epochs", "-1"], "ParameterError: parameter 'epochs' cannot be -1"),
+    ],
+)
+def test_raw_papermill_refuses_them_in_its_first_cells(
+    place: Path, given: list[str], sentence: str
+) -> None:
+    done = execute(
+        place, "papermill", "--no-progress-bar", "02_train_tiny.ipynb", "out.ipynb", *given
+    )
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "tiny_params" not in done.stderr  # no traceback through the library
+    executed = nbformat.read(place / "out.ipynb", as_version=4)
+    assert all(cell.get("execution_count") is None for cell in executed.cells[-2:])
+
+
+def test_an_exception_is_a_failure_with_its_reason(place: Path) -> None:
+    done = sightbook(place, "run", "02_train_tiny", "-p", "fate", "raises", "--run", "fire")
+    assert done.returncode == 1
+    assert "FAILED" in done.stderr
+    assert "cell [4] raised OSError: the disk is on fire" in done.stderr
+    facts = read_json(place / "outputs" / "tiny" / "fire" / "run.json")
+    assert facts["status"] == "failed"
+    assert "the disk is on fire" in facts["error"]
+    report = (place / "outputs" / "tiny" / "fire" / "report.html").read_text()
+    assert "the disk is on fire" in report
+
+
+def test_a_killed_kernel_is_a_failure(place: Path) -> None:
+    done = sightbook(place, "run", "02_train_tiny", "-p", "fate", "is killed", "--run", "shot")
+    assert done.returncode == 1
+    assert "the kernel died" in done.stderr
+    folder = place / "outputs" / "tiny" / "shot"
+    assert read_json(folder / "run.json")["status"] == "failed"
+    executed = nbformat.read(folder / "02_train_tiny.ipynb", as_version=4)
+    status = [cell.metadata.papermill.status for cell in executed.cells]
+    assert status[-2:] == ["failed", "pending"]
+    assert executed.metadata.papermill.exception is True
+
+
+def test_ctrl_c_is_130_and_leaves_no_kernel(place: Path) -> None:
+    slow = place / "slow.ipynb"
+    code = (
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(place / 'kernel.pid')!r}).write_text(str(os.getpid()))\n"
+        "print('begun', flush=True)\ntime.sleep(60)"
+    )
+    nbformat.write(new_notebook(cells=[new_code_cell(code)]), slow)
+    process = subprocess.Popen(
+        [str(BIN / "sightbook"), "run", str(slow)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, runs.OUTPUTS: str(place / "outputs")},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    pid = int((place / "kernel.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_commands_that_look_at_runs(
+    place: Path,
+    good: subprocess.CompletedProcess[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv(runs.OUTPUTS, str(place / "outputs"))
+    assert call(monkeypatch, "runs") == 0
+    assert re.search(r"tiny/007 +train finished", capsys.readouterr().out)
+    assert call(monkeypatch, "runs", "tiny", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    row = next(row for row in rows if row["path"].endswith("tiny/007"))
+    assert (row["stages"], row["metrics"]) == ({"train": "finished"}, {"epochs": 3})
+
+    page = place / "outputs" / "tiny" / "007" / "report.html"
+    page.unlink()
+    assert call(monkeypatch, "report", "tiny/007") == 0
+    assert capsys.readouterr().out.strip() == str(page)
+    assert page.is_file()
+    assert call(monkeypatch, "report", "007") == 1
+    assert "LINE/007" in capsys.readouterr().err
+
+    assert call(monkeypatch, "params", "02_train_tiny") == 0
+    assert capsys.readouterr().out.strip() == PARAMETERS
+
+
+def test_a_wrong_notebook_name_gets_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "02_train_tiny.ipynb").touch()
+    monkeypatch.setattr(notebooks, "repository_root", lambda: tmp_path)
+    assert call(monkeypatch, "run", "02_trian_tiny") == 1
+    assert "did you mean '02_train_tiny'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failing", [None, "02_train_tiny"])
+def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
+    failing: str | None,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ["01_prepare_tiny", "02_train_tiny", "03_evaluate_tiny", "05_sweep_tiny"]
+    for folder in ("notebooks", "params/tiny"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in names:
+        shutil.copyfile(place / "02_train_tiny.ipynb", tmp_path / "notebooks" / f"{name}.ipynb")
+    (tmp_path / "params/tiny/demo.yaml").write_text("epochs: 5")
+    (tmp_path / "params/tiny/demo.evaluate.yaml").write_text("fate: ends")
+    ran = []
+
+    def run_notebook(path: Path, given: dict, *, command: str) -> notebooks.Outcome:
+        ran.append((path.stem, given))
+        (tmp_path / "outputs/tiny/demo").mkdir(parents=True, exist_ok=True)
+        error = "cell [1] raised" if path.stem == failing else None
+        return notebooks.Outcome(path, tmp_path / "outputs/tiny/demo", 1.0, error)
+
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv(runs.OUTPUTS, str(tmp_path / "outputs"))
+    monkeypatch.setattr(cli, "repository_root", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "run_notebook", run_notebook)
+    assert call(monkeypatch, "demo", "tiny") == (1 if failing else 0)
+    expected = [
+        ("01_prepare_tiny", {"run": "demo"}),
+        ("02_train_tiny", {"epochs": 5, "run": "demo"}),
+        ("03_evaluate_tiny", {"fate": "ends", "run": "demo"}),
+    ]
+    assert ran == expected[: 2 if failing else 3]
+    landmark = str(tmp_path / "outputs/tiny/demo/report.html")
+    shown, _, closing = capsys.readouterr().out.partition("Look at:")
+    assert landmark in (shown if failing else closing)
+
+
+def test_predict_hands_files_and_options_to_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    calls = []
+
+    class Line:
+        @staticmethod
+        def command(files: list[Path], options: dict[str, object]) -> int:
+            calls.append((files, options))
+            return 3
+
+    monkeypatch.setattr(cli, "_line_module", lambda line, module: Line)
+    arguments = ["predict", "donut", "a.png", "b.png", "--json", "--model", "m", "-o", "beams", "4"]
+    assert CliRunner().invoke(app, arguments).exit_code == 3
+    (files, options), *_ = calls
+    assert files == [Path("a.png"), Path("b.png")]
+    assert options == {"json": True, "model": "m", "register": None, "beams": 4}
+
+
+def test_an_unknown_line_names_the_known() -> None:
+    with pytest.raises(UsageError, match="no line 'donuts' that can predict"):
+        _line_module("donuts", "predict")
+
+
+@pytest.mark.parametrize("command", sorted(app.commands))
+def test_every_command_has_help(command: str) -> None:
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert len(done.output.split("Options:")[0]) > 80
