@@ -60,6 +60,8 @@ def test_two_processes_train_as_one_with_twice_the_batch(capfd: pytest.CaptureFi
     assert alone["step"] == metrics["step"] == 8
     for name in ("train/loss", "validation/loss"):
         assert metrics[name] == pytest.approx(alone[name], rel=1e-4)
+    mine = torch.load(weights_of(a_run("alone", single), 0))
+    assert all(torch.allclose(value, mine[name], atol=1e-5) for name, value in first.items())
 
 
 def test_failed_worker_is_the_root_cause() -> None:

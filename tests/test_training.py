@@ -273,7 +273,8 @@ def test_training_learns_and_leaves_the_best_averaged_weights() -> None:
     assert losses[-1] < losses[0] / 2
     assert result.metrics["validation/loss"] == min(losses)
     assert result.metrics["epoch"] == 1 + losses.index(min(losses))
-    inputs, targets = map(torch.stack, zip(*Points(20, noise=0), strict=True))
+    points = Points(20, noise=0)
+    inputs, targets = map(torch.stack, zip(*[points[i] for i in range(20)], strict=True))
     with torch.no_grad():
         loss = mse_loss(task.eval().model(inputs), targets).item()
     # the validation targets bear noise of variance 0.1² * 3/12

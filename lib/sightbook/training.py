@@ -353,19 +353,19 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], ema: bool = Tr
         ValueError: the weights do not fit the module; names the first that do not.
     """
     checkpoint = _read(Path(path))
-    state = checkpoint.get("ema_state_dict") if ema else None
-    state = checkpoint["state_dict"] if state is None else state
+    averaged = ema and "ema_state_dict" in checkpoint
+    state = checkpoint["ema_state_dict" if averaged else "state_dict"]
     wanted = module.state_dict()
     prefixes = ["", *dict.fromkeys(name.split(".")[0] + "." for name in state)]
     prefix = max(prefixes, key=lambda p: sum(p + name in state for name in wanted))
     state = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-    wrong = [f"{name} is missing" for name in wanted if name not in state]
-    wrong += [f"{name} is not in the model" for name in state if name not in wanted]
-    wrong += [
+    wrong = [
         f"{name} has shape {tuple(state[name].shape)}, the model's {tuple(value.shape)}"
         for name, value in wanted.items()
         if name in state and state[name].shape != value.shape
     ]
+    wrong += [f"{name} is missing" for name in wanted if name not in state]
+    wrong += [f"{name} is not in the model" for name in state if name not in wanted]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ValueError(

@@ -232,10 +232,11 @@ def random_states(cuda: bool = True) -> dict[str, Any]:
 
     Everything is a tensor or a plain value, so that ``torch.load(weights_only=True)`` reads it.
     """
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    numpy_state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    name, keys, *rest = numpy_state
     states: dict[str, Any] = {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
     }
     if cuda and torch.cuda.is_available():

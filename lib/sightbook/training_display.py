@@ -41,7 +41,7 @@ def is_interactive() -> bool:
     headless = os.environ.get("SIGHTBOOK_HEADLESS", "")
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    if headless == "1" or not hasattr(shell, "kernel"):
+    if headless == "1" or shell is None or not hasattr(shell, "kernel"):
         return False
     # The Jupyter server names the notebook to the kernels it starts; VS Code does it so:
     watched = "JPY_SESSION_NAME" in os.environ or "__vsc_ipynb_file__" in shell.user_ns

@@ -123,7 +123,7 @@ def test_files_hold_everything_once(reader, files):
     width = reader.config.hidden_size
     tables = [t.name for t in decoder.graph.initializer if sorted(t.dims) == [40, width]]
     assert len(tables) == 1
-    assert [p.name for p in sorted(files[0].parent.iterdir())] == ["decoder.onnx", "encoder.onnx"]
+    assert [p.name for p in sorted(files[0].parent.iterdir())] == ["decoder.onnx", "model.onnx"]
     kinds = {n.op_type for n in library.load(str(files[0])).graph.node}
     assert "BatchNormalization" not in kinds
 

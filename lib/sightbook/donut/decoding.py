@@ -17,6 +17,9 @@ import numpy as np
 from sightbook import onnx
 from sightbook.donut.mrz import FORMATS, allowed
 
+MODEL, DECODER = "model.onnx", "decoder.onnx"
+"""Files of an export: encoder (with the CTC head, if any) and decoder."""
+
 Array = np.ndarray
 Grammar = Callable[[int, tuple[int, ...]], Array]
 """(row of the batch, tokens written so far) -> bool ``[vocabulary]``."""

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from sightbook.donut import metrics
 from sightbook.donut.data import Record
+from sightbook.donut.decoding import MODEL
 from sightbook.donut.importing import read_source
 from sightbook.donut.params import EvaluateDonut
-from sightbook.donut.predict import MODEL, Predictor, ZoneReading
+from sightbook.donut.predict import Predictor, ZoneReading
 from sightbook.donut.zone import TEXT_WIDTHS, Zone, cut_lines, to_gray
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import resolve_path
@@ -121,16 +122,16 @@ class Evaluation:
             )
         return rows
 
-    def bars(self) -> tuple[dict[str, float], dict[str, tuple[float, float]], dict[str, int]]:
-        """Shares, their intervals and n, as `plots.bars` takes them."""
+    def bars(self) -> dict[str, dict[str, Any]]:
+        """Shares with intervals and n, as the arguments of `plots.bars`."""
         shares = ("zone_recall", "exact_zone", "exact_line", "field_accuracy", "checks_ok")
         figures = {**self.finding, **self.reading}
         there = {n: figures[n] for n in shares if n in figures and figures[n]["value"] is not None}
-        return (
-            {name: figure["value"] for name, figure in there.items()},
-            {name: (figure["low"], figure["high"]) for name, figure in there.items()},
-            {name: figure["n"] for name, figure in there.items()},
-        )
+        return {
+            "values": {name: figure["value"] for name, figure in there.items()},
+            "intervals": {name: (figure["low"], figure["high"]) for name, figure in there.items()},
+            "counts": {name: figure["n"] for name, figure in there.items()},
+        }
 
     @property
     def metrics(self) -> dict[str, Any]:

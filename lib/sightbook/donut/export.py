@@ -11,7 +11,7 @@ T new tokens; one of each kind a layer, counted from 0:
 ==================  ===================================  =====================================
 file                inputs                               outputs
 ==================  ===================================  =====================================
-``encoder.onnx``    ``pixel_values`` [B, C, height, W]   ``cross_key_0`` [B, H, S, K],
+``model.onnx``    ``pixel_values`` [B, C, height, W]   ``cross_key_0`` [B, H, S, K],
                                                          ``cross_value_0``, ...; of a line
                                                          reader also ``ctc_log_probs``
                                                          [B, 2*W/8, classes]
@@ -33,9 +33,8 @@ from torch import Tensor, nn
 from transformers import VisionEncoderDecoderModel
 
 from sightbook import onnx
+from sightbook.donut.decoding import DECODER, MODEL
 from sightbook.donut.model import LineReader
-
-ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
 
 class CrossEncoder(nn.Module):
@@ -147,7 +146,7 @@ def _attend(attention: Any, x: Tensor, key: Tensor, value: Tensor, mask: Tensor 
 def export_reader(
     reader: LineReader, folder: Path, metadata: Mapping[str, Any] | None = None, opset: int = 17
 ) -> tuple[Path, Path]:
-    """Write a line reader as ``encoder.onnx`` and ``decoder.onnx``; batch and width are free.
+    """Write a line reader as ``model.onnx`` and ``decoder.onnx``; batch and width are free.
 
     A Swin encoder's windows are cut when it is traced, so there the width is fixed to what
     ``metadata["width"]`` says (default 704).
@@ -189,7 +188,7 @@ def export_page_model(
     metadata: Mapping[str, Any] | None = None,
     opset: int = 17,
 ) -> tuple[Path, Path]:
-    """Write a whole-page Donut as ``encoder.onnx`` and ``decoder.onnx``; only the batch is free.
+    """Write a whole-page Donut as ``model.onnx`` and ``decoder.onnx``; only the batch is free.
 
     Args:
         model: with an MBart decoder, on the CPU; its mode is restored.
@@ -253,7 +252,7 @@ def _export(
         onnx.export(
             encoder,
             (pixel_values,),
-            folder / ENCODER,
+            folder / MODEL,
             ["pixel_values"],
             outputs,
             axes,
@@ -283,4 +282,4 @@ def _export(
         )
     finally:
         owner.train(was_training)
-    return folder / ENCODER, folder / DECODER
+    return folder / MODEL, folder / DECODER

@@ -19,11 +19,11 @@ from sightbook.donut import finder as finding
 from sightbook.donut import reader as reading
 from sightbook.donut import zone
 from sightbook.donut.card import model_card
-from sightbook.donut.decoding import Decoder, encode, greedy
+from sightbook.donut.decoding import DECODER, MODEL, Decoder, encode, greedy
 from sightbook.donut.export import export_reader
 from sightbook.donut.lines import LineCrops, SyntheticZones
 from sightbook.donut.model import LineReader
-from sightbook.donut.predict import DECODER, FINDER, MODEL, Predictor
+from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
 from sightbook.runs import find_run, read_json, write_atomic
 

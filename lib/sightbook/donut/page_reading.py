@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightbook import onnx
-from sightbook.donut.decoding import Decoder, Grammar, Text, beam, encode, greedy, to_text
+from sightbook.donut.decoding import (
+    DECODER,
+    MODEL,
+    Decoder,
+    Grammar,
+    Text,
+    beam,
+    encode,
+    greedy,
+    to_text,
+)
 from sightbook.donut.pages import prepare_page
 from sightbook.donut.sequences import SEPARATOR, prompt, strip_prompt, tokens_to_json
 from sightbook.images import Pixels
@@ -95,7 +105,7 @@ class PagePredictor:
     """Reads pages with the exported model of a run.
 
     Args:
-        source: a folder with ``encoder.onnx`` and ``decoder.onnx``, or a run: ``latest``, a name,
+        source: a folder with ``model.onnx`` and ``decoder.onnx``, or a run: ``latest``, a name,
             a path or ``reference``.
         threads: CPU threads; None leaves the choice to onnxruntime.
 
@@ -106,8 +116,8 @@ class PagePredictor:
 
     def __init__(self, source: str | Path = "latest", *, threads: int | None = None) -> None:
         self.folder = page_folder(source)
-        self.encoder = onnx.session(self.folder / "encoder.onnx", threads)
-        session = onnx.session(self.folder / "decoder.onnx", threads)
+        self.encoder = onnx.session(self.folder / MODEL, threads)
+        session = onnx.session(self.folder / DECODER, threads)
         self.facts = onnx.metadata(session)
         road = self.facts.get("road")
         if road != PAGE:
@@ -166,7 +176,8 @@ class PagePredictor:
             found = beam(self.decoder, encoded, beams=beams, **options)
             texts = [best[0] for best in found]
         seconds = (time.perf_counter() - start) / len(images)
-        return [self._reading(ids, text, seconds) for text in texts]
+        asked = "" if question is None else prompt(self.task_token, question)
+        return [self._reading(asked, ids, text, seconds) for text in texts]
 
     def _prepared(self, image: Pixels) -> np.ndarray:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -208,8 +219,8 @@ class PagePredictor:
         """Anything but the token that stands for no text, as Donut's authors decode."""
         return lambda row, written: self._known
 
-    def _reading(self, start: Sequence[int], text: Text, seconds: float) -> PageReading:
-        sequence = strip_prompt(to_text([*start, *text.ids], self.facts), self.task_token)
+    def _reading(self, asked: str, start: Sequence[int], text: Text, seconds: float) -> PageReading:
+        sequence = strip_prompt(asked + to_text(text.ids, self.facts), self.task_token)
         names = self.facts["tokens"]
         return PageReading(
             json=tokens_to_json(sequence),
@@ -230,9 +241,9 @@ def page_folder(source: str | Path) -> Path:
         RunError: there is none.
     """
     for folder in (Path(source), Path(source) / PAGE):
-        if (folder / "encoder.onnx").is_file():
+        if (folder / MODEL).is_file():
             return folder
-    return find_run("donut", source, needs=f"{PAGE}/encoder.onnx") / PAGE
+    return find_run("donut", source, needs=f"{PAGE}/{MODEL}") / PAGE
 
 
 def zone_lines(answer: Any) -> list[str]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sightbook import onnx
 from sightbook.donut import mrz
-from sightbook.donut.decoding import Decoder, Encoded, encode
+from sightbook.donut.decoding import DECODER, MODEL, Decoder, Encoded, encode
 from sightbook.donut.rescoring import (
     Change,
     Reading,
@@ -37,8 +37,6 @@ from sightbook.images import Picture, iter_images
 from sightbook.params import resolve_path
 from sightbook.runs import find_run
 
-MODEL = "model.onnx"
-DECODER = "decoder.onnx"
 FINDER = "finder.onnx"
 
 GRAMMAR_LOSS = 8.0

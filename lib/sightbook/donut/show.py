@@ -12,10 +12,11 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook import plots
 from sightbook.donut.data import Record
+from sightbook.donut.decoding import MODEL
 from sightbook.donut.evaluate import Evaluation, documents
 from sightbook.donut.lines import shake
 from sightbook.donut.params import EvaluateDonut, TrainDonut
-from sightbook.donut.predict import MODEL, Predictor, ZoneReading
+from sightbook.donut.predict import Predictor, ZoneReading
 from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.images import ImageError, Skipped, open_image

@@ -7,6 +7,7 @@ beside it. Both are resumed exactly, each from its own checkpoints.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,23 +57,37 @@ def train(params: TrainDonut, run: Run) -> dict[str, Any]:
 
         return train_page(params, run)
     splits = training_folder(params)
-    run.record(dataset=dataset_fingerprint(splits).to_dict())
-    metrics = train_finder(params, run, splits)
-    splits = locate_lines(splits, finding.load_finder(run.path / "finder.pt"), run.path)
-    return {**train_reader(params, run, splits), **metrics}
+    if is_first_process():
+        run.record(dataset=dataset_fingerprint(splits).to_dict())
+    network, metrics = train_finder(params, run, splits)
+    located = locate_lines(splits, network, run.path)
+    return {**train_reader(params, run, located), **metrics}
 
 
-def train_finder(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]:
+def is_first_process() -> bool:
+    """Whether this is the process that writes files; the others of a launch only train."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def train_finder(
+    params: TrainDonut, run: Run, splits: Splits
+) -> tuple[finding.Finder, dict[str, Any]]:
     """Train the zone finder, or copy the one that `params.finder` names.
 
     Returns:
-        Its validation metrics with names that begin with `finder/`.
+        The finder, and its validation metrics with names that begin with `finder/`.
+
+    Raises:
+        ParameterError: it is to be trained, and no document has known line corners.
+        RunError: the run that `params.finder` names has none.
     """
     target = run.path / "finder.pt"
     if params.finder != "train":
         source = find_run("donut", params.finder, needs="finder.pt") / "finder.pt"
-        finding.save_finder(finding.load_finder(source), target)
-        return {}
+        network = finding.load_finder(source)
+        if is_first_process():
+            finding.save_finder(network, target)
+        return network, {}
     settings = params.model_copy(
         update={
             "epochs": params.finder_epochs,
@@ -93,19 +108,25 @@ def train_finder(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]
             "finder cannot be trained on it: use finder: reference, or data: synthetic"
         )
     task = finding.FinderTask(finding.Finder(params.finder_size))
-    with open_run("donut", str(run.path / "finder"), settings, stage="train") as part:
-        result = fit(
-            task,
-            finding.FinderViews(training, FINDER_SIDE, params.seed),
-            finding.FinderViews(validation, FINDER_SIDE, params.seed + VALIDATION_SEED),
-            part,
-            settings,
-            monitor="validation/loss",
-        )
+    folder = run.path / "finder"
+    first = is_first_process()
+    part = (
+        open_run("donut", str(folder), settings, stage="train") if first else Run(folder, "train")
+    )
+    result = fit(
+        task,
+        finding.FinderViews(training, FINDER_SIDE, params.seed),
+        finding.FinderViews(validation, FINDER_SIDE, params.seed + VALIDATION_SEED),
+        part,
+        settings,
+        monitor="validation/loss",
+    )
+    if first:
         part.finish(result.metrics)
-    point_to(run.path)
-    finding.save_finder(task.network, target)
-    return {f"finder/{name}": value for name, value in result.metrics.items()}
+        # Opening the finder's folder pointed the notebook's runner at it: point it back.
+        point_to(run.path)
+        finding.save_finder(task.network, target)
+    return task.network, {f"finder/{name}": value for name, value in result.metrics.items()}
 
 
 def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]:
@@ -127,7 +148,8 @@ def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]
         monitor="validation/cer",
         batches=in_order(len(training)) if params.document_share < 1 else None,
     )
-    reading.save_reader(task.reader, run.path / "reader.pt")
+    if is_first_process():
+        reading.save_reader(task.reader, run.path / "reader.pt")
     return result.metrics
 
 
@@ -199,7 +221,8 @@ def locate_lines(splits: Splits, network: finding.Finder, folder: Path) -> Split
         lines = record.mrz_lines or []
         fits = zones and len(zones[0].quads) == len(lines)
         known[str(record.path)] = np.round(zones[0].quads, 2).tolist() if fits else None
-    write_json(cache, known)
+    if is_first_process():
+        write_json(cache, known)
     found = sum(known[str(record.path)] is not None for record in open_ones)
     print(f"lines found on {found} of {len(open_ones)} documents that came without corners")
 

@@ -1,7 +1,6 @@
 """Training the page road: whole picture in, token sequence out, as Donut's authors train.
 
-What the answers look like is read off the data: their keys become tokens, questions become
-prompts, classes become one token each (Kim et al. 2022, section 3).
+What the answers look like is read off the data, see :mod:`sightbook.donut.page_notation`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,18 +29,24 @@ from sightbook.donut.json_metrics import tree_accuracy
 from sightbook.donut.metrics import JsonReading, ZoneReading, values
 from sightbook.donut.model import DONUT_BASE, build_page_model
 from sightbook.donut.mrz import ALPHABET
+from sightbook.donut.page_notation import (
+    ANSWER,
+    QUESTION,
+    Notation,
+    changed_texts,
+    read_notation,
+    unknown_characters,
+)
 from sightbook.donut.page_reading import PAGE, zone_lines
-from sightbook.donut.pages import IGNORED, PageDataset, PageItem, collate_pages, page_items
+from sightbook.donut.pages import IGNORED, PageDataset, PageItem, collate_pages
 from sightbook.donut.params import TrainDonut
-from sightbook.donut.sequences import TASK_TOKENS, special_tokens, strip_prompt, tokens_to_json
+from sightbook.donut.sequences import strip_prompt, tokens_to_json
 from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run, RunError, find_run
 from sightbook.training import Task, fit, seed_everything
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
-CLASS_KEY = "class"
-_QUESTION, _ANSWER = "question", "answer"
 
 
 def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
@@ -72,25 +76,22 @@ def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
     seed_everything(params.seed)
     model, processor = start_page(params, notation)
     skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    pages = partial(
-        PageDataset,
-        tokenizer=processor.tokenizer,
-        size={"height": params.image_height, "width": params.image_width},
-        task_token=notation.task_token,
-        max_length=params.max_length,
-        categories=notation.categories,
-        seed=params.seed,
-        skipped=skipped,
+    options: dict[str, Any] = {
+        "size": {"height": params.image_height, "width": params.image_width},
+        "task_token": notation.task_token,
+        "max_length": params.max_length,
+        "categories": notation.categories,
+        "seed": params.seed,
+        "skipped": skipped,
         **preprocessing(processor),
-    )
-    training, held_out = pages(train, training=True), pages(validation)
+    }
+    training: Any = PageDataset(train, processor.tokenizer, training=True, **options)
+    held_out: Any = PageDataset(validation, processor.tokenizer, **options)
     _check_lengths(training, params)
     first = os.environ.get("RANK", "0") == "0"
     if first:
         print(f"task token {notation.task_token}, {len(processor.tokenizer)} tokens")
-        for data in (training, held_out):
-            if data.report.problems:
-                print(data.report.text())
+        _warn(notation, processor, training, held_out)
     task = PageTask(model, processor.tokenizer, held_out, params.read_samples)
     result = fit(
         task,
@@ -114,6 +115,19 @@ def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
     }
 
 
+def _warn(notation: Notation, processor: DonutProcessor, *data: PageDataset) -> None:
+    """Say which answers cannot be learned as they are."""
+    for part in data:
+        if part.report.problems:
+            print(part.report.text())
+    changed = changed_texts(processor.tokenizer, notation.texts)
+    for text, back in list(changed.items())[:1]:
+        print(
+            f"{len(changed)} of {len(notation.texts)} texts do not come back from the tokenizer "
+            f"as they are, such as {text!r}, which becomes {back!r}"
+        )
+
+
 def _sample(records: Sequence[Record], count: int, seed: int) -> list[Record]:
     """So many records drawn from all, in their order: folders are often sorted by class."""
     chosen = np.random.default_rng(seed).permutation(len(records))[:count]
@@ -135,81 +149,6 @@ def _check_lengths(data: PageDataset, params: TrainDonut) -> None:
             f"max_length {params.max_length} cuts {len(cut)} of {len(data)} answers "
             f"(the first: {cut[0].message}); give it a larger value"
         )
-
-
-# --------------------------------------------------------------------------- the data's notation
-
-
-@dataclass(frozen=True)
-class Notation:
-    """What answers are made of.
-
-    Attributes:
-        task_token: every sequence begins with it.
-        tokens: tags of all keys, the separator and the classes.
-        categories: classes, which are one token each.
-        texts: all values as text, in no particular order.
-        zones: whether there are machine-readable zones among them.
-    """
-
-    task_token: str
-    tokens: list[str]
-    categories: list[str]
-    texts: set[str]
-    zones: bool
-
-
-def read_notation(records: Sequence[Record], task: str = "auto") -> Notation:
-    """Read off the records what their answers are made of.
-
-    Args:
-        records: with their truths.
-        task: a task token, a name in `TASK_TOKENS`, or ``auto``: question answering where every
-            truth is a question with its answer, classification where every truth is a ``class``
-            and nothing else, parsing otherwise.
-
-    Raises:
-        ParameterError: a task that the truths are not made for.
-    """
-    items = page_items(records)
-    answers = [
-        truth if item.question is None else {_QUESTION: item.question, _ANSWER: truth.get(_ANSWER)}
-        for item in items
-        for truth in item.answers
-    ]
-    found = "parsing"
-    if all(item.question is not None for item in items):
-        found = "question_answering"
-    elif all(list(answer) == [CLASS_KEY] for answer in answers):
-        found = "classification"
-    if task in ("question_answering", "classification") and task != found:
-        wanted = "a question and its answer" if task == "question_answering" else "one class"
-        raise ParameterError(f"task is {task}, but not every truth in the data is {wanted}")
-    name = found if task == "auto" else task
-    categories = (
-        # a name with a space in it makes no token and stays text
-        sorted({text for text in _texts(answers) if re.fullmatch(r"[^<>/\s]+", text)})
-        if found == "classification"
-        else []
-    )
-    return Notation(
-        task_token=TASK_TOKENS.get(name, name),
-        tokens=special_tokens(answers, categories),
-        categories=categories,
-        texts=set(_texts(answers)),
-        zones=any(record.mrz_lines for record in records),
-    )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for inside in value.values():
-            yield from _texts(inside)
-    elif isinstance(value, (list, tuple)):
-        for inside in value:
-            yield from _texts(inside)
-    elif value is not None:
-        yield str(value)
 
 
 # --------------------------------------------------------------------------- the model
@@ -279,17 +218,6 @@ def page_source(init: str) -> str | Path:
             f"init: {error}; expected scratch, pretrained, a run trained on road page, a folder "
             f"with a Donut's config.json, or a hub name such as {DONUT_BASE}"
         ) from error
-
-
-def unknown_characters(tokenizer: PreTrainedTokenizerBase, texts: set[str]) -> set[str]:
-    """Characters of the texts that the tokenizer makes its unknown token of."""
-    lost: set[str] = set()
-    for text in texts:
-        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        for token, (start, stop) in zip(found.input_ids, found.offset_mapping, strict=True):
-            if token == tokenizer.unk_token_id:
-                lost.update(text[start:stop])
-    return lost
 
 
 def preprocessing(processor: DonutProcessor) -> dict[str, Any]:
@@ -376,9 +304,9 @@ class PageTask(Task):
             item: PageItem = self.data.items[indices[place]]
             answer = tokens_to_json(strip_prompt(sequence, self.data.task_token))
             if item.question is not None:
-                answer = {_ANSWER: answer.get(_ANSWER) if isinstance(answer, dict) else None}
+                answer = {ANSWER: answer.get(ANSWER) if isinstance(answer, dict) else None}
             truths = [
-                truth if item.question is None else {_ANSWER: truth[_ANSWER]}
+                truth if item.question is None else {ANSWER: truth[ANSWER]}
                 for truth in item.answers
             ]
             self.answers.update(max(truths, key=lambda t: tree_accuracy(t, answer)), answer)
@@ -392,9 +320,10 @@ class PageTask(Task):
         # what is not learned is the prompt; pages with prompts of one length go together
         lengths = ((batch["labels"] != IGNORED).int().argmax(1) + 1).tolist()
         written = [""] * len(lengths)
+        model: Any = self.model
         for length in sorted(set(lengths)):
             rows = [row for row, own in enumerate(lengths) if own == length]
-            ids = self.model.generate(
+            ids = model.generate(
                 pixel_values=batch["pixel_values"][rows],
                 decoder_input_ids=batch["decoder_input_ids"][rows, :length],
                 num_beams=1,
@@ -488,6 +417,6 @@ def page_metadata(processor: DonutProcessor) -> dict[str, Any]:
         "unknown": tokenizer.unk_token_id,
         "preprocessing": preprocessing(processor),
     }
-    if f"<s_{_QUESTION}>" in tokenizer.get_added_vocab():
+    if f"<s_{QUESTION}>" in tokenizer.get_added_vocab():
         found["tokenizer"] = tokenizer.backend_tokenizer.to_str()
     return found
