@@ -48,6 +48,7 @@ __all__ = [
     "reading_comparison",
     "show_image",
     "wilson",
+    "with_quads",
     "worst_cases",
 ]
 
@@ -131,6 +132,29 @@ def draw_quads(
                 bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5, "alpha": 0.9},
             )
     return _plot_of(ax)
+
+
+def with_quads(image: NDArray[np.uint8], quads: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture with outlines drawn into its pixels; a dot marks where reading begins.
+
+    Args:
+        image: uint8 ``[H, W]`` or RGB ``[H, W, 3]``; left as it is.
+        quads: ``[n, 4, 2]`` (x, y) in pixels.
+
+    Returns:
+        uint8 RGB ``[H, W, 3]``.
+    """
+    import cv2
+
+    drawn = np.ascontiguousarray(image if image.ndim == 3 else np.stack([image] * 3, 2)).copy()
+    thick = max(1, round(max(image.shape[:2]) / 400))
+    for quad in quads:
+        corners = [np.round(quad * 8).astype(np.int32)]
+        cv2.polylines(drawn, corners, True, (214, 39, 40), thick, cv2.LINE_AA, 3)
+    if len(quads):
+        x, y = np.round(quads[0, 0]).astype(int).tolist()
+        cv2.circle(drawn, (x, y), 3 * thick, (31, 119, 180), -1, cv2.LINE_AA)
+    return drawn
 
 
 def curves(

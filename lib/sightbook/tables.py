@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,7 @@ class Table:
     Columns appear in the order in which the rows bring them; a missing value stays empty.
     """
 
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.rows = list(self.rows)
+    rows: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:

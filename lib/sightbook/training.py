@@ -102,6 +102,8 @@ class Task(lightning.LightningModule):
             [group for group in self.parameter_groups() if group["params"]],
             lr=params.learning_rate,
             betas=(0.9, params.beta2),
+            # three times faster on a CPU; with mixed precision Lightning could not clip it
+            fused=_precision(params) == "32" or None,
         )
         factor = partial(
             schedule_factor,
@@ -303,10 +305,6 @@ def make_trainer(
 ) -> lightning.Trainer:
     """Build a Trainer that does nothing on its own: no logs, no bars, no checkpoints."""
     on_gpu = torch.cuda.is_available()
-    precision: Any = params.precision
-    if precision == "auto":
-        good = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16-mixed" if good else "16-mixed" if on_gpu else "32"
     if processes > 1:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         options |= {
@@ -324,7 +322,7 @@ def make_trainer(
     # the job by itself.
     environment = TorchElasticEnvironment() if processes > 1 else LightningEnvironment()
     return lightning.Trainer(
-        precision=precision,
+        precision=_precision(params),
         plugins=[AtomicCheckpoints(), environment],
         gradient_clip_val=params.clip_norm or None,
         # "warn": the CTC loss, for one, has no deterministic gradient on CUDA
@@ -373,6 +371,14 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], ema: bool = Tr
             "Build the model with the parameters in the run's params.yaml"
         )
     module.load_state_dict(state)
+
+
+def _precision(params: FitParams) -> Any:
+    if params.precision != "auto":
+        return params.precision
+    if not torch.cuda.is_available():
+        return "32"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 def _with_found(

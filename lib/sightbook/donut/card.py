@@ -24,6 +24,15 @@ FIGURES = {
 }
 
 
+ABOUT = {
+    "zone": [
+        "Finds, straightens and reads the machine-readable zone (ICAO Doc 9303: TD1, TD2, TD3, "
+        "MRV-A, MRV-B) on a photo or scan of a travel document.",
+    ],
+    "page": ["Reads a whole page and writes its fields as JSON (Donut, Kim et al. 2022)."],
+}
+
+
 def model_card(run: Path, exported: Exported) -> str:
     """The card as Markdown; every number is taken from the run folder's own records."""
     record = read_json(run / "run.json")
@@ -32,9 +41,7 @@ def model_card(run: Path, exported: Exported) -> str:
     lines = [
         f"# Model card: donut, run {record['run']}",
         "",
-        "Finds, straightens and reads the machine-readable zone (ICAO Doc 9303: TD1, TD2, TD3, "
-        "MRV-A, MRV-B) on a photo or scan of a travel document. It was trained on generated "
-        "documents only; no real document was shown to it.",
+        *ABOUT[params["road"]],
         "",
         "## Use",
         "",
@@ -42,7 +49,7 @@ def model_card(run: Path, exported: Exported) -> str:
         f"sightbook predict donut FILE... --json --model {record['run']}",
         "```",
         "",
-        "`model.onnx` (encoder, CTC head), `decoder.onnx` and `finder.onnx` belong together; they "
+        f"{_files(exported)} belong together; they "
         "need onnxruntime, numpy and OpenCV. The reading comes with a confidence and the check "
         "digits, and says what was changed against what was read. A zone whose digits are all "
         "right can still be misread: names and state codes have no digit. Do not decide on a "
@@ -55,20 +62,16 @@ def model_card(run: Path, exported: Exported) -> str:
         "",
         Table(exported.variants).markdown(),
         "",
-        f"Greedy decoding of one line on one thread: {exported.speed['onnxruntime_ms']} ms with "
-        f"onnxruntime, {exported.speed['transformers_ms']} ms with transformers' generate "
-        f"({exported.speed['times_faster']} times).",
-        "",
-        f"Same tokens as PyTorch on {exported.parity['tokens']['same_tokens']:.1%} of "
-        f"{exported.parity['tokens']['lines']} lines; largest difference of a CTC probability "
-        f"{exported.parity['encoder']['max_abs']:.1e}, of a finder output "
-        f"{exported.parity['finder']['max_abs']:.1e}.",
-        "",
+        *_agreement(exported),
         "## Training",
         "",
         *_training(record, params, metrics),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _files(exported: Exported) -> str:
+    return ", ".join(f"`{file.name}`" for file in exported.files)
 
 
 def _evaluation(metrics: dict[str, Any]) -> list[str]:
@@ -95,6 +98,26 @@ def _evaluation(metrics: dict[str, Any]) -> list[str]:
         Table(rows).markdown(),
         "",
     ]
+
+
+def _agreement(exported: Exported) -> list[str]:
+    """Speed and parity, in sentences."""
+    parity, speed = exported.parity, exported.speed
+    tokens = parity["tokens"]
+    count = tokens.get("lines", tokens.get("pages"))
+    lines = [f"The very tokens of PyTorch's `generate` on {tokens['same_tokens']:.1%} of {count}."]
+    if "encoder" in parity:
+        lines.append(
+            f"Largest difference of a CTC probability {parity['encoder']['max_abs']:.1e}, of a "
+            f"finder output {parity['finder']['max_abs']:.1e}."
+        )
+    if speed:
+        lines.append(
+            f"Greedy decoding of one line on one thread: {speed['onnxruntime_ms']} ms with "
+            f"onnxruntime, {speed['transformers_ms']} ms with transformers' generate "
+            f"({speed['times_faster']} times)."
+        )
+    return [" ".join(lines), ""]
 
 
 def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str, Any]) -> list[str]:

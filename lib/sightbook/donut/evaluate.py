@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,17 @@ from sightbook.donut.importing import read_source
 from sightbook.donut.params import EvaluateDonut
 from sightbook.donut.predict import Predictor, ZoneReading
 from sightbook.donut.zone import TEXT_WIDTHS, Zone, cut_lines, to_gray
-from sightbook.images import ImageError, Skipped, open_image
+from sightbook.images import ImageError, Skipped, open_image, save_image
 from sightbook.params import resolve_path
+from sightbook.plots import with_quads
 from sightbook.readings import Case
 from sightbook.runs import write_json
 from sightbook.validation import DataError, Report
 
 SYNTHETIC_SIZE = (1280, 960)
+
+EXAMPLES = 6
+"""Documents of an evaluation that are kept with their readings."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,15 @@ def _held_out(records: list[Record]) -> list[Record]:
     return records
 
 
+@dataclass(frozen=True)
+class Example:
+    """A document that was read: its picture (RGB) with the lines drawn in, and the reading."""
+
+    name: str
+    picture: NDArray[np.uint8]
+    reading: ZoneReading
+
+
 @dataclass
 class Evaluation:
     """Figures and rows of one evaluation.
@@ -95,6 +109,7 @@ class Evaluation:
         confusion: accuracy by character and the commonest confusions.
         pairs: how often which true character was read as which.
         skipped: pictures that could not be read.
+        examples: the first documents and what was read on them.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -104,6 +119,7 @@ class Evaluation:
     confusion: dict[str, Any] = field(default_factory=dict)
     pairs: dict[tuple[str, str], int] = field(default_factory=dict)
     skipped: dict[str, Any] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for display: figure, value, 95 % interval, n."""
@@ -153,7 +169,16 @@ def run_evaluation(params: EvaluateDonut, run: Path) -> Evaluation:
     predictor = Predictor(folder / MODEL, grammar=params.grammar, correct=params.correct)
     result = evaluate(params, predictor)
     write_json(run / "readings.json", {"data": params.data, "rows": result.rows})
+    write_examples(run / "examples", result.examples)
     return result
+
+
+def write_examples(folder: Path, examples: Sequence[Example]) -> None:
+    """Write each example as a picture and a JSON file of what was read on it."""
+    for example in examples:
+        stem = re.sub(r"[^\w.-]+", "_", example.name)
+        save_image(folder / f"{stem}.jpg", example.picture)
+        write_json(folder / f"{stem}.json", {"file": example.name, **example.reading.to_dict()})
 
 
 def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
@@ -172,6 +197,9 @@ def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
             finding.update(
                 document.quads if len(document.quads) else None, read.quads if read.found else None
             )
+        if len(result.examples) < EXAMPLES:
+            drawn = with_quads(document.image, read.quads)
+            result.examples.append(Example(document.name, drawn, read))
         for true, got in zip(document.lines, lines or [], strict=False):
             confusion.update(true, got)
         row = {
@@ -215,7 +243,7 @@ def _picture_of_zone(document: Document, read: ZoneReading) -> NDArray[np.uint8]
     height, width = document.image.shape[:2]
     scale = min(1.0, 700 / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(document.image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(document.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _difficulty(document: Document, read: ZoneReading) -> dict[str, float | None]:

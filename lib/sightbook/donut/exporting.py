@@ -41,7 +41,8 @@ def export_run(params: ExportModel) -> Exported:
     if (run / "page").is_dir():
         from sightbook.donut.page_exporting import export_page_run
 
-        return export_page_run(run, params)
+        facts = {key: value for key, value in metadata(run).items() if key != "preprocessing"}
+        return export_page_run(run, params, facts)
     write_package(run, params.opset)
     reader = reading.load_reader(run / "reader.pt")
     lines, texts = sample_lines(params.samples)
@@ -179,8 +180,9 @@ def token_parity(
 def generated(reader: LineReader, lines: NDArray[np.float32]) -> list[list[int]]:
     """Tokens of transformers' greedy `generate`, without start, end and padding."""
     special = {reader.config.bos, reader.config.eos, reader.config.pad}
+    model: Any = reader.model
     with torch.inference_mode():
-        tokens = reader.model.generate(
+        tokens = model.generate(
             torch.from_numpy(lines), max_length=reader.config.max_length, num_beams=1
         )
     return [[token for token in row if token not in special] for row in tokens.tolist()]

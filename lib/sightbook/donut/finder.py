@@ -76,6 +76,7 @@ class Finder(nn.Module):
         self.head = nn.Conv2d(w4, 4, 1)
         with torch.no_grad():
             # Most cells hold no zone: starting there spares the first hundred steps.
+            assert self.head.bias is not None
             self.head.bias.copy_(torch.tensor([-3.0, -2.0, 0.0, 0.0]))
 
     def forward(self, views: Tensor) -> Tensor:
@@ -154,7 +155,8 @@ def _inset(quad: NDArray[np.float32], distance: float) -> NDArray[np.float32]:
     across = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
     down = down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-6)
     signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float32)
-    return quad + distance * (signs[:, :1] * across + signs[:, 1:] * down)
+    moved = quad + distance * (signs[:, :1] * across + signs[:, 1:] * down)
+    return moved.astype(np.float32)
 
 
 class Documents(Protocol):
@@ -214,9 +216,10 @@ def _spoil(view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     if rng.random() < 0.35:
         factor = rng.uniform(0.4, 0.9)
         small = cv2.resize(view, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        view = cv2.resize(small, view.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        size = (view.shape[1], view.shape[0])
+        view = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     if rng.random() < 0.3:
-        view = cv2.GaussianBlur(view, (0, 0), rng.uniform(0.4, 1.5))
+        view = cv2.GaussianBlur(view, (0, 0), rng.uniform(0.4, 1.5)).astype(np.uint8)
     gain, bias = np.exp(rng.normal(0, 0.25)), rng.normal(0, 25)
     pixels = np.clip(view * gain + bias + 128 * (1 - gain), 0, 255)
     if rng.random() < 0.4:

@@ -163,8 +163,8 @@ class PagePredictor:
         if not images:
             return []
         start = time.perf_counter()
-        ids = self._prompt(question)
-        encoded = encode(self.encoder, np.stack([self._prepared(image) for image in images]))
+        ids = self.prompt_ids(question)
+        encoded = encode(self.encoder, np.stack([self.prepared(image) for image in images]))
         options: dict[str, Any] = {
             "start": ids,
             "max_length": max_length,
@@ -179,14 +179,16 @@ class PagePredictor:
         asked = "" if question is None else prompt(self.task_token, question)
         return [self._reading(asked, ids, text, seconds) for text in texts]
 
-    def _prepared(self, image: Pixels) -> np.ndarray:
+    def prepared(self, image: Pixels) -> np.ndarray:
+        """A picture as the encoder takes it, float32 ``[3, H, W]``."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(
                 f"expected a picture uint8 [h, w, 3] (RGB), found {image.dtype} {image.shape}"
             )
         return prepare_page(image, self.facts["pixels"] | {}, **self.facts["preprocessing"])
 
-    def _prompt(self, question: str | None) -> list[int]:
+    def prompt_ids(self, question: str | None) -> list[int]:
+        """Tokens that an answer begins with; ValueError for a question to a model without."""
         if question is None:
             return self.decoder.start_ids
         tokenizer = self._tokenizer
@@ -243,7 +245,7 @@ def page_folder(source: str | Path) -> Path:
     for folder in (Path(source), Path(source) / PAGE):
         if (folder / MODEL).is_file():
             return folder
-    return find_run("donut", source, needs=f"{PAGE}/{MODEL}") / PAGE
+    return find_run("donut", source, needs=MODEL)
 
 
 def zone_lines(answer: Any) -> list[str]:

@@ -189,7 +189,8 @@ class Predictor:
         encoded = encode(self._encoder, reader_pixels(cut_lines(gray, zone.quads)))
         first = read_lines(self._decoder, encoded, self.characters, beams=1)
         type = guess_type([line[0].text for line in first])
-        readings, corrected = first, []
+        readings: Sequence[Sequence[Reading]] = first
+        corrected: list[Change] = []
         if type is not None and (self.grammar or self.correct):
             readings, corrected = self._by_the_rules(encoded, first, type)
         texts = [line[0].text for line in readings]
@@ -201,7 +202,8 @@ class Predictor:
             line[0].confidences(self.characters, text)
             for line, text in zip(readings, texts, strict=True)
         ]
-        whole, fields = float(np.prod([row.prod() for row in confidences])), {}
+        whole = float(np.prod([row.prod() for row in confidences]))
+        fields: dict[str, float] = {}
         if fits and type is not None:
             whole, fields, _ = zone_confidences(type, confidences)
         return ZoneReading(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sightbook.donut.checks import check_splits, validate
@@ -177,7 +178,7 @@ def write_synthetic(
                 _samples(first, counts[split], seed, size),
                 origin=origin,
                 workers=workers,
-                progress=(lambda done, split=split: progress(split, done)) if progress else None,
+                progress=partial(progress, split) if progress else None,
             )
         first += counts[split]
     return folder

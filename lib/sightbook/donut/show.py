@@ -12,21 +12,21 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook import plots
 from sightbook.donut.data import Record
-from sightbook.donut.decoding import MODEL
-from sightbook.donut.evaluate import Evaluation, documents
+from sightbook.donut.evaluate import Evaluation
 from sightbook.donut.lines import shake
-from sightbook.donut.params import EvaluateDonut, TrainDonut
+from sightbook.donut.params import TrainDonut
 from sightbook.donut.predict import Predictor, ZoneReading
 from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
-from sightbook.images import ImageError, Skipped, open_image
+from sightbook.images import ImageError, open_image
 from sightbook.readings import Case, reading_comparison
 from sightbook.tables import Table
 
 
 def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
     """Generated zones from easy (top row) to full difficulty, as the curriculum deals them out."""
-    images, titles = [], []
+    images: list[NDArray[np.uint8]] = []
+    titles = []
     for difficulty in (0.0, 0.5, 1.0):
         for index in range(count):
             images.append(render_zone(seed, index, difficulty).image)
@@ -36,7 +36,8 @@ def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
 
 def straightened(records: Sequence[Record], count: int = 6, seed: int = 0) -> plots.Plot:
     """Zones of documents cut into lines as the reader gets them, corners shaken as in training."""
-    images, titles = [], []
+    images: list[NDArray[np.uint8]] = []
+    titles = []
     for record in [r for r in records if r.quads is not None and len(r.quads)][:count]:
         try:
             gray = to_gray(open_image(record.path))
@@ -68,24 +69,9 @@ def found_zones(pictures: Any, maps: Any, count: int = 6) -> plots.Plot:
     for index in range(min(count, len(pictures))):
         record, image = pictures.opened(index)
         zones = find_zones(to_gray(image), maps)
-        images.append(with_quads(image, zones[0].quads) if zones else image)
+        images.append(plots.with_quads(image, zones[0].quads) if zones else image)
         titles.append(f"{record.file_name}: " + (f"{zones[0].angle:.0f}°" if zones else "none"))
     return plots.image_grid(images, titles, columns=3)
-
-
-def with_quads(image: NDArray[np.uint8], quads: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The picture with line outlines drawn in; a dot marks where reading begins."""
-    import cv2
-
-    drawn = np.ascontiguousarray(image if image.ndim == 3 else np.stack([image] * 3, 2)).copy()
-    thick = max(1, round(max(image.shape[:2]) / 400))
-    for quad in quads:
-        corners = [np.round(quad * 8).astype(np.int32)]
-        cv2.polylines(drawn, corners, True, (214, 39, 40), thick, cv2.LINE_AA, 3)
-    if len(quads):
-        x, y = np.round(quads[0, 0]).astype(int).tolist()
-        cv2.circle(drawn, (x, y), 3 * thick, (31, 119, 180), -1, cv2.LINE_AA)
-    return drawn
 
 
 def reading(image: NDArray[np.uint8], result: ZoneReading, name: str = "") -> plots.Plot:
@@ -94,7 +80,7 @@ def reading(image: NDArray[np.uint8], result: ZoneReading, name: str = "") -> pl
     if result.found:
         note += f", {'valid' if result.valid else 'not valid'}, confidence {result.confidence:.2f}"
     return reading_comparison(
-        with_quads(image, result.quads), None, result.lines, title=f"{name} {note}".strip()
+        plots.with_quads(image, result.quads), None, result.lines, title=f"{name} {note}".strip()
     )
 
 
@@ -146,9 +132,7 @@ def validation_zones(params: TrainDonut, run: Path, count: int = 6) -> plots.Plo
 def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
     """Fresh zones as the trained reader's CTC head reads them, for the prediction browser."""
     if params.road == "page":
-        from sightbook.donut.train_page import validation_cases
-
-        return validation_cases(params, run)
+        return page_readings(run)
     import torch
 
     from sightbook.donut.lines import LineCrops, SyntheticZones
@@ -170,17 +154,28 @@ def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[
     return cases
 
 
-def documents_read(params: EvaluateDonut, run: Path, count: int = 6) -> plots.Plot:
-    """Whole documents of an evaluation with the zones that were found on them."""
-    from itertools import islice
+def page_readings(run: Path, pages: int = 8) -> list[Case]:
+    """Held-out pages as a page run reads them, answers as JSON, for the prediction browser."""
+    import json
 
-    predictor = Predictor(run / MODEL)
-    images, titles = [], []
-    for document in islice(documents(params, Skipped(params.max_bad)), count):
-        read = predictor.read(document.image)
-        images.append(with_quads(document.image, read.quads))
-        titles.append(f"{document.name}: {read.type or 'no zone read'}")
-    return plots.image_grid(images, titles, columns=3)
+    from sightbook.donut.page_exporting import held_out_pages
+    from sightbook.donut.page_reading import PAGE, PagePredictor
+    from sightbook.donut.train_page import export_page
+
+    export_page(run / PAGE)
+    predictor = PagePredictor(run / PAGE)
+    cases = []
+    for index, (image, question) in enumerate(held_out_pages(run, pages)):
+        answer = predictor.read(image, question)
+        text = json.dumps(answer.json, ensure_ascii=False, indent=1).splitlines()
+        cases.append(Case(question or f"page {index}", image, None, text, 1 - answer.confidence))
+    return cases
+
+
+def documents_read(evaluation: Evaluation) -> plots.Plot:
+    """Whole documents of an evaluation with the zones that were found on them."""
+    titles = [f"{e.name}: {e.reading.type or 'no zone read'}" for e in evaluation.examples]
+    return plots.image_grid([e.picture for e in evaluation.examples], titles, columns=3)
 
 
 def artefacts(run: Path) -> Table:

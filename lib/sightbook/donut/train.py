@@ -34,7 +34,7 @@ from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError
 from sightbook.runs import Run, find_run, open_run, point_to, read_json, write_json
-from sightbook.training import FitResult, fit
+from sightbook.training import FitResult, fit, seed_everything
 from sightbook.training_data import Batches
 
 VALIDATION_SEED = 0x5EED
@@ -59,6 +59,8 @@ def train(params: TrainDonut, run: Run) -> dict[str, Any]:
     splits = training_folder(params)
     if is_first_process():
         run.record(dataset=dataset_fingerprint(splits).to_dict())
+    # Weights are drawn before `fit` seeds anything.
+    seed_everything(params.seed)
     network, metrics = train_finder(params, run, splits)
     located = locate_lines(splits, network, run.path)
     return {**train_reader(params, run, located), **metrics}
@@ -135,6 +137,7 @@ def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]
     Returns:
         Its validation metrics.
     """
+    seed_everything(params.seed)
     reader = start_reader(params)
     training, validation = reader_zones(params, splits, run)
     task = reading.ReaderTask(reader, params.ctc_weight)

@@ -120,15 +120,16 @@ def sample(
         height, width = image.shape[:2]
         small = (max(1, round(width * factor)), max(1, round(height * factor)))
         scale = np.diag([width / small[0], height / small[1], 1.0])
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.uint8)
         # Pixel centres lie at whole numbers, so the half-pixel shift belongs to the scaling.
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         matrix = matrix @ np.linalg.inv(half) @ scale @ half
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     interpolation = cv2.INTER_CUBIC if reach < 0.7 else cv2.INTER_LINEAR
-    return cv2.warpPerspective(
+    view = cv2.warpPerspective(
         image, matrix, size, flags=interpolation, borderMode=mode, borderValue=border or 0
     )
+    return view.astype(np.uint8, copy=False)
 
 
 def _round_up(value: float, multiple: int = 32) -> int:
@@ -174,7 +175,7 @@ def fine_view(image: Gray, outline: Array) -> tuple[Gray, NDArray[np.float64]]:
 
 
 def _sigmoid(x: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
+    return (1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))).astype(np.float32)
 
 
 def decode_zones(maps: Array, threshold: float = 0.5, min_cells: int = 12) -> list[Zone]:
