@@ -28,11 +28,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from sightbook import training_finders
+from sightbook.plots import curves
 from sightbook.runs import Run, read_json, write_json
 from sightbook.training_callbacks import (
     STATE,
     AtomicCheckpoints,
-    Ema,
     NonFiniteLoss,
     Preempted,
     Recorder,
@@ -45,8 +45,10 @@ from sightbook.training_data import (
     training_loader,
     validation_loader,
 )
-from sightbook.training_display import curve, make_display
+from sightbook.training_display import make_display
+from sightbook.training_ema import Ema
 from sightbook.training_params import FitParams
+from sightbook.training_task import Task, resolve_precision, schedule_factor
 
 __all__ = [
     "Batches",
@@ -57,65 +59,11 @@ __all__ = [
     "Task",
     "fit",
     "load_weights",
+    "schedule_factor",
     "seed_everything",
 ]
 
 _TIMINGS = ("seconds", "samples_per_second", "data_wait")
-
-
-class Task(lightning.LightningModule):
-    """A model and what a step of its training is.
-
-    A subclass defines ``training_step(batch, batch_idx)``, returning the loss or a dict with
-    ``loss`` and further scalars (all are logged, per step and as the epoch's mean, as
-    ``train/...``; leave ``self.log`` to validation, it costs time and does not survive a kill),
-    and ``validation_step``, which logs ``validation/...`` with ``self.log(name, value,
-    batch_size=n)``; metrics over the whole set are logged in ``on_validation_epoch_end``. With
-    several processes each validates the whole set, so there is nothing to gather.
-    """
-
-    find_unused_parameters = False
-    """Whether some steps leave parameters without a gradient (asked by multi-process training)."""
-
-    fit_params: FitParams | None = None
-    """Set by `fit`."""
-    total_steps = 0
-    """Optimiser steps of the whole training; set by `fit`."""
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return AdamW's groups: matrices and kernels decay, norms and biases do not."""
-        assert self.fit_params is not None
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return [
-            {
-                "params": [p for p in trained if p.ndim >= 2],
-                "weight_decay": self.fit_params.weight_decay,
-            },
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-
-    def configure_optimizers(self) -> Any:
-        """Return AdamW under the schedule the parameters ask for."""
-        params = self.fit_params
-        assert params is not None
-        optimizer = torch.optim.AdamW(
-            [group for group in self.parameter_groups() if group["params"]],
-            lr=params.learning_rate,
-            betas=(0.9, params.beta2),
-            # three times faster on a CPU; with mixed precision Lightning could not clip it
-            fused=_precision(params) == "32" or None,
-        )
-        factor = partial(
-            schedule_factor,
-            total=self.total_steps,
-            warmup=params.warmup,
-            schedule=params.schedule,
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
 
 
 @dataclass(frozen=True)
@@ -131,31 +79,6 @@ class FitResult:
     ``samples_per_second``, ``data_wait`` (share of the training time)."""
     seconds: float
     """Of this call; a run continued from a checkpoint counts only its last part."""
-
-
-def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """Return the learning rate at `step`, as a share of the peak.
-
-    Args:
-        step: optimiser steps taken so far.
-        total: steps of the whole training.
-        warmup: length of the linear warm-up: a share of `total`, or steps if 1 or more.
-        schedule: ``cosine``, ``linear`` (both to 0), ``hold`` (full to half-time, then cosine)
-            or ``constant``.
-    """
-    rising = min(round(warmup * total) if warmup < 1 else int(warmup), max(total - 1, 0))
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    progress = min((step - rising) / max(total - rising, 1), 1.0)
-    match schedule:
-        case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * progress))
-        case "hold":
-            return 0.5 * (1 + math.cos(math.pi * max(2 * progress - 1, 0.0)))
-        case "linear":
-            return 1 - progress
-        case _:
-            return 1.0
 
 
 def seed_everything(seed: int) -> None:
@@ -253,7 +176,7 @@ def fit(
         layout={"batches": len(loader), "processes": processes, "accumulate": params.accumulate},
     )
     if state:
-        recorder.restore(state)
+        recorder.restore(state, rank)
         if rank == 0:
             run.rewind(state["step"])
             where = f"epoch {state['epoch'] + 1}, batch {state['batch'] + 1} of {len(loader)}"
@@ -291,7 +214,8 @@ def fit(
             loader.close()
     assert recorder.best is not None
     if rank == 0:
-        run.figure(curve(recorder.history, monitor), "training")
+        names = ["loss", monitor.rpartition("/")[2]]
+        run.figure(curves(recorder.history, names=names), "training")
     return _result(task, run, recorder.history, recorder.best, start)
 
 
@@ -322,7 +246,7 @@ def make_trainer(
     # the job by itself.
     environment = TorchElasticEnvironment() if processes > 1 else LightningEnvironment()
     return lightning.Trainer(
-        precision=_precision(params),
+        precision=resolve_precision(params),
         plugins=[AtomicCheckpoints(), environment],
         gradient_clip_val=params.clip_norm or None,
         # "warn": the CTC loss, for one, has no deterministic gradient on CUDA
@@ -371,14 +295,6 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], ema: bool = Tr
             "Build the model with the parameters in the run's params.yaml"
         )
     module.load_state_dict(state)
-
-
-def _precision(params: FitParams) -> Any:
-    if params.precision != "auto":
-        return params.precision
-    if not torch.cuda.is_available():
-        return "32"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 def _with_found(

@@ -1,4 +1,4 @@
-"""Callbacks of `training.fit`: the averaged weights, and the record that makes it resumable."""
+"""The callback of `training.fit` that logs, chooses, saves and stops: what makes it resumable."""
 
 import math
 import signal
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sightbook.runs import Run, atomic_file
 from sightbook.training_data import TimedLoader, random_states, set_random_states
 from sightbook.training_display import Display
+from sightbook.training_ema import Ema
 from sightbook.training_params import FitParams
 
 STATE = "sightbook"
@@ -33,86 +33,6 @@ class NonFiniteLoss(RuntimeError):
 
 class Preempted(RuntimeError):
     """SIGTERM arrived: the state is saved, the same run name continues it."""
-
-
-class Ema(Callback):
-    """Exponential moving average of the weights: validated, saved as best, kept at the end.
-
-    The decay warms up as min(decay, (1 + step) / (10 + step)), so that short runs do not drag
-    their initial weights along. Checkpoints hold the average as ``ema_state_dict``.
-    """
-
-    def __init__(self, decay: float):
-        self._decay = decay
-        self._loaded: Mapping[str, torch.Tensor] | None = None
-        self._step = 0
-        self._current: list[torch.Tensor] = []
-        self._average: list[torch.Tensor] = []
-        self._exact: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def on_fit_start(self, trainer: Trainer, task: LightningModule) -> None:  # noqa: D102
-        saved = task.state_dict().keys()
-        # named_parameters lists tied weights once; state_dict would average them twice
-        tensors = {
-            name: tensor.detach()
-            for source in (task.named_parameters(), task.named_buffers())
-            for name, tensor in source
-            if name in saved
-        }
-        initial = self._loaded or tensors
-        average = {
-            name: initial[name].detach().to(tensor.device, copy=True)
-            for name, tensor in tensors.items()
-        }
-        floating = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
-        self._current = [tensors[name] for name in floating]
-        self._average = [average[name] for name in floating]
-        self._exact = [(tensors[name], average[name]) for name in tensors if name not in floating]
-        self._loaded = None
-
-    def on_train_batch_end(  # noqa: D102
-        self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.global_step == self._step:  # gradients are still being accumulated
-            return
-        self._step = trainer.global_step
-        decay = min(self._decay, self._step / (9 + self._step))
-        with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(self._average, self._current, None)
-            for current, average in self._exact:
-                average.copy_(current)
-
-    def on_validation_epoch_start(self, trainer: Trainer, task: LightningModule) -> None:  # noqa: D102
-        self._swap()
-
-    def on_validation_epoch_end(self, trainer: Trainer, task: LightningModule) -> None:  # noqa: D102
-        self._swap()
-
-    def averaged_state(self, task: LightningModule) -> dict[str, torch.Tensor]:
-        """Return the task's state dict with the average in place of the weights, on the CPU."""
-        self._swap()
-        state = {name: value.detach().cpu().clone() for name, value in task.state_dict().items()}
-        self._swap()
-        return state
-
-    def on_save_checkpoint(  # noqa: D102
-        self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint["ema_state_dict"] = self.averaged_state(task)
-        checkpoint["ema_step"] = self._step
-
-    def on_load_checkpoint(  # noqa: D102
-        self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._loaded = checkpoint["ema_state_dict"]
-        self._step = checkpoint["ema_step"]
-
-    def _swap(self) -> None:
-        pairs = [*zip(self._current, self._average, strict=True), *self._exact]
-        for current, average in pairs:
-            kept = current.clone()
-            current.copy_(average)
-            average.copy_(kept)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -158,7 +78,7 @@ class Recorder(Callback):
         self._samples = 0
         self._pending: list[tuple[int, int, float, dict[str, Any]]] = []
         self._rows: list[dict[str, Any]] = []
-        self._states: list[dict[str, Any]] | None = None
+        self._random: dict[str, Any] | None = None
         self._terminated = False
         self._lr = 0.0
         self._saved_at = time.monotonic()
@@ -167,8 +87,8 @@ class Recorder(Callback):
     # ------------------------------------------------------------------ start and resume
 
     def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:  # noqa: D102
-        if self._states is not None:
-            set_random_states(self._states[trainer.global_rank])
+        if self._random is not None:
+            set_random_states(self._random)
             _refresh_rates(trainer)
         if threading.current_thread() is threading.main_thread():
             # Lightning's own handler (restored by it at the end) starts a collective operation
@@ -325,10 +245,7 @@ class Recorder(Callback):
 
     def _means(self, trainer: Trainer) -> dict[str, float]:
         """Return the epoch's mean of what the training steps returned, over all processes."""
-        parts: list[Any] = [(self._samples, self._sums)]
-        if trainer.world_size > 1:
-            parts = [None] * trainer.world_size
-            torch.distributed.all_gather_object(parts, (self._samples, self._sums))
+        parts = _gather(trainer, (self._samples, self._sums))
         samples = sum(count for count, _ in parts)
         return {
             f"train/{name}": math.fsum(sums[name] for _, sums in parts) / samples
@@ -385,24 +302,23 @@ class Recorder(Callback):
     def on_save_checkpoint(  # noqa: D102
         self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        states: list[Any] = [random_states()]
-        if trainer.world_size > 1:
-            states = [None] * trainer.world_size
-            torch.distributed.all_gather_object(states, random_states())
+        own = {"random": random_states(), "sums": self._sums, "samples": self._samples}
         checkpoint[STATE] = {
             **self._position,
             "step": trainer.global_step,
             "history": self.history,
             "best": self.best,
             "stopped": trainer.should_stop,
-            "sums": self._sums,
-            "samples": self._samples,
             "layout": self._layout,
-            "random": states,
+            "processes": _gather(trainer, own),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up the state that `on_save_checkpoint` saved, and rewind the log to it."""
+    def restore(self, state: Mapping[str, Any], rank: int) -> None:
+        """Take up the state that `on_save_checkpoint` saved, as process `rank`.
+
+        Raises:
+            ValueError: the run was trained with other batches or processes.
+        """
         if state["layout"] != self._layout:
             then, now = state["layout"], self._layout
             changes = [
@@ -416,9 +332,18 @@ class Recorder(Callback):
             )
         self.history = list(state["history"])
         self.best = state["best"]
-        self._sums, self._samples = dict(state["sums"]), state["samples"]
-        self._states = state["random"]
+        own = state["processes"][rank]
+        self._sums, self._samples = dict(own["sums"]), own["samples"]
+        self._random = own["random"]
         self._loader.batches.move_to(state["epoch"], state["batch"])
+
+
+def _gather(trainer: Trainer, own: Any) -> list[Any]:
+    """Return what every process hands in, by rank."""
+    everyone = [own] * trainer.world_size
+    if trainer.world_size > 1:
+        torch.distributed.all_gather_object(everyone, own)
+    return everyone
 
 
 def _floats(outputs: list[dict[str, Any]]) -> list[dict[str, float]]:

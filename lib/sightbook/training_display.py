@@ -5,14 +5,11 @@ Kernels started by papermill, nbconvert or nbval carry no such mark and print li
 ``SIGHTBOOK_HEADLESS=1`` (0) in the environment settles it either way.
 """
 
-import io
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-
-from matplotlib.figure import Figure
 
 
 class Display(Protocol):
@@ -120,12 +117,11 @@ class LiveDisplay:
         self._bar.close()
 
     def _draw(self) -> None:
-        from IPython.display import Image
+        from sightbook.plots import curves
 
         if self._history:
-            buffer = io.BytesIO()
-            curve(self._history, self._monitor).savefig(buffer, format="png", dpi=100)
-            self._curve.update(Image(buffer.getvalue(), format="png"))
+            names = ["loss", self._monitor.rpartition("/")[2]]
+            self._curve.update(curves(self._history, names=names))
 
 
 def epoch_line(
@@ -152,30 +148,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def curve(history: Sequence[Mapping[str, Any]], monitor: str) -> Figure:
-    """Draw losses, and the monitored metric beside them, over epochs.
-
-    Args:
-        history: rows of `training.FitResult.history`.
-        monitor: the metric's name.
-    """
-    losses = [name for name in ("train/loss", "validation/loss") if name in history[-1]]
-    panels = [losses] if monitor in losses else [losses, [monitor]]
-    figure = Figure(figsize=(4.5 * len(panels), 2.8), layout="constrained")
-    for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for name in names:
-            rows = [row for row in history if name in row]
-            axes.plot(
-                [row["epoch"] for row in rows],
-                [row[name] for row in rows],
-                marker="o" if len(rows) < 30 else None,
-                markersize=3,
-                label=name,
-            )
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    return figure

@@ -139,7 +139,7 @@ def draw_targets(quads: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
             corners = np.round(_inset(polygon, 0.5) * 16).astype(np.int32)
             cv2.fillPoly(canvas, [corners], 255, cv2.LINE_8, 4)
         small = cv2.resize(canvas, cells, interpolation=cv2.INTER_AREA)
-        return small.astype(np.float32) / 255
+        return np.asarray(small, np.float32) / np.float32(255)
 
     maps[BAND] = coverage(list(quads))
     maps[ZONE] = coverage([hull_of_lines(quads)])

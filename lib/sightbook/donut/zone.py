@@ -75,7 +75,9 @@ class Zone:
 
 def to_gray(image: NDArray[np.uint8]) -> Gray:
     """Luminance of an RGB [H,W,3] picture, uint8 [H,W]; a grey picture is returned as it is."""
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 def normalise(view: Gray) -> Array:
@@ -109,7 +111,7 @@ def sample(
         size: (width, height) of the view in pixels.
         border: grey value outside the picture; None repeats its edge.
     """
-    corners = np.float64([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]])
+    corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
     source = apply(np.linalg.inv(matrix), corners)
     reach = max(
         np.linalg.norm(source[1] - source[0]) / size[0],

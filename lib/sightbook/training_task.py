@@ -1,0 +1,99 @@
+"""What a line subclasses to be trained by `training.fit`: a model, its steps, its optimiser."""
+
+import math
+from functools import partial
+from typing import Any
+
+import lightning
+import torch
+
+from sightbook.training_params import FitParams
+
+
+class Task(lightning.LightningModule):
+    """A model and what a step of its training is.
+
+    A subclass defines ``training_step(batch, batch_idx)``, returning the loss or a dict with
+    ``loss`` and further scalars (all are logged, per step and as the epoch's mean, as
+    ``train/...``; leave ``self.log`` to validation, it costs time and does not survive a kill),
+    and ``validation_step``, which logs ``validation/...`` with ``self.log(name, value,
+    batch_size=n)``; metrics over the whole set are logged in ``on_validation_epoch_end``. With
+    several processes each validates the whole set, so there is nothing to gather.
+    """
+
+    find_unused_parameters = False
+    """Whether some steps leave parameters without a gradient (asked by multi-process training)."""
+
+    fit_params: FitParams | None = None
+    """Set by `fit`."""
+    total_steps = 0
+    """Optimiser steps of the whole training; set by `fit`."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return AdamW's groups: matrices and kernels decay, norms and biases do not."""
+        assert self.fit_params is not None
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [
+            {
+                "params": [p for p in trained if p.ndim >= 2],
+                "weight_decay": self.fit_params.weight_decay,
+            },
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW under the schedule the parameters ask for."""
+        params = self.fit_params
+        assert params is not None
+        optimizer = torch.optim.AdamW(
+            [group for group in self.parameter_groups() if group["params"]],
+            lr=params.learning_rate,
+            betas=(0.9, params.beta2),
+            # three times faster on a CPU; with mixed precision Lightning could not clip it
+            fused=resolve_precision(params) == "32" or None,
+        )
+        factor = partial(
+            schedule_factor,
+            total=self.total_steps,
+            warmup=params.warmup,
+            schedule=params.schedule,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> float:
+    """Return the learning rate at `step`, as a share of the peak.
+
+    Args:
+        step: optimiser steps taken so far.
+        total: steps of the whole training.
+        warmup: length of the linear warm-up: a share of `total`, or steps if 1 or more.
+        schedule: ``cosine``, ``linear`` (both to 0), ``hold`` (full to half-time, then cosine)
+            or ``constant``.
+    """
+    rising = min(round(warmup * total) if warmup < 1 else int(warmup), max(total - 1, 0))
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    progress = min((step - rising) / max(total - rising, 1), 1.0)
+    match schedule:
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        case "hold":
+            return 0.5 * (1 + math.cos(math.pi * max(2 * progress - 1, 0.0)))
+        case "linear":
+            return 1 - progress
+        case _:
+            return 1.0
+
+
+def resolve_precision(params: FitParams) -> Any:
+    """Return Lightning's name of the precision to train in."""
+    if params.precision != "auto":
+        return params.precision
+    if not torch.cuda.is_available():
+        return "32"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

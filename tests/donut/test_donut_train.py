@@ -1,0 +1,131 @@
+"""Training of the zone road: what it leaves behind, and that a kill changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sightbook.donut import train
+from sightbook.donut.data import Record
+from sightbook.donut.finder import Finder
+from sightbook.donut.params import TrainDonut
+from sightbook.params import ParameterError
+from sightbook.runs import RunError, open_run
+
+SMALL = {
+    "samples": 16,
+    "epochs": 2,
+    "batch_size": 4,
+    "documents": 10,
+    "finder_epochs": 1,
+    "validation_samples": 4,
+    "workers": 1,
+    "checkpoint_steps": 2,
+    "precision": "32",
+    "ema_decay": 0.9,
+}
+
+SCRIPT = """
+import json, os, signal, sys
+from sightbook.donut import reader, train
+from sightbook.donut.params import TrainDonut
+from sightbook.runs import open_run
+
+kill_at = int(sys.argv[2])
+step = reader.ReaderTask.training_step
+
+def counted(self, batch, index):
+    if self.trainer.global_step == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, index)
+
+reader.ReaderTask.training_step = counted
+params = TrainDonut(run=sys.argv[1], **json.loads(sys.argv[3]))
+run = open_run("donut", params.run, params, stage="train")
+run.finish(train.train(params, run))
+"""
+
+
+def run_script(folder, name, kill_at):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, name, str(kill_at), json.dumps(SMALL)],
+        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(folder), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_killed_in_mid_epoch_it_ends_where_the_undisturbed_run_ends(tmp_path):
+    whole = run_script(tmp_path, "whole", -1)
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    # 4 steps an epoch: step 6 lies in the middle of the second
+    killed = run_script(tmp_path, "killed", 6)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "donut" / "killed" / "reader.pt").exists()
+    again = run_script(tmp_path, "killed", -1)
+    assert again.returncode == 0, again.stderr[-2000:]
+    folders = [tmp_path / "donut" / name for name in ("whole", "killed")]
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
+    assert metrics[0] == metrics[1]
+    assert 0 <= metrics[0]["validation/cer"] and "finder/validation/zone_iou" in metrics[0]
+    weights = [torch.load(folder / "reader.pt")["weights"] for folder in folders]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    for folder in folders:
+        record = json.loads((folder / "run.json").read_text())
+        assert record["status"] == "finished" and record["dataset"]["sha256"]
+        assert (folder / "finder.pt").is_file()
+
+
+def params_for(tmp_path, **changes):
+    return TrainDonut(**{**SMALL, "run": str(tmp_path / "run"), **changes})
+
+
+def test_weights_never_fall_back_in_silence(tmp_path):
+    with pytest.raises(ParameterError, match="no pretrained weights for the zone road"):
+        train.start_reader(params_for(tmp_path, init="pretrained"))
+    with pytest.raises(RunError, match="nosuchrun"):
+        train.start_reader(params_for(tmp_path, init="nosuchrun"))
+
+
+def test_a_finder_needs_corners_to_train_on(tmp_path):
+    bare = Record(tmp_path / "x.png", [{"mrz": {"type": "TD3", "lines": ["A" * 44] * 2}}])
+    params = params_for(tmp_path, data=str(tmp_path))
+    run = open_run("donut", params.run, params, stage="train")
+    with pytest.raises(ParameterError, match="use finder: reference"):
+        train.train_finder(params, run, {"train": [bare], "validation": [bare]})
+
+
+def test_documents_without_corners_are_located_once(tmp_path, monkeypatch):
+    import cv2
+
+    lines = ["A" * 44, "B" * 44]
+    cv2.imwrite(str(tmp_path / "x.png"), np.full((60, 80), 200, np.uint8))
+    truth = [{"mrz": {"type": "TD3", "lines": lines}}]
+    records = [Record(tmp_path / "x.png", truth), Record(tmp_path / "gone.png", truth)]
+    quads = np.arange(16, dtype=np.float32).reshape(2, 4, 2)
+    calls = []
+
+    def find(image, maps):
+        from sightbook.donut.zone import Zone
+
+        calls.append(image.shape)
+        return [Zone(quads, 0.9)]
+
+    monkeypatch.setattr(train, "find_zones", find)
+    for _ in range(2):
+        located = train.locate_lines({"train": records}, Finder("tiny"), tmp_path)
+        np.testing.assert_array_equal(located["train"][0].quads, quads)
+        assert located["train"][1].quads is None
+    assert calls == [(60, 80)]
+
+
+def test_batches_of_a_stream_keep_its_order():
+    batches = train.in_order(10)(0, 4)
+    assert [index for batch in batches for index in batch] == list(range(10))
+    assert [len(batch) for batch in batches] == [4, 3, 3]
+    assert len(train.in_order(10, processes=2)(0, 4)) % 2 == 0
