@@ -35,7 +35,7 @@ class FitParams(Parameters):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="average of the weights; 0: off")
     patience: int = Field(0, ge=0, description="epochs without gain before stopping; 0: off")
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
-        "auto", description="auto: bf16-mixed on CUDA, else 32"
+        "auto", description="auto: bf16-mixed where the GPU or CPU has it, else 32"
     )
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         1, description="GPUs, or processes on a CPU; auto: every GPU there is"

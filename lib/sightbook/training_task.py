@@ -95,5 +95,15 @@ def resolve_precision(params: FitParams) -> Any:
     if params.precision != "auto":
         return params.precision
     if not torch.cuda.is_available():
-        return "32"
+        return "bf16-mixed" if _cpu_multiplies_bf16() else "32"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether this processor has bf16 products of its own, which halve the time of a step.
+
+    Where it has not, they are emulated and several times slower than fp32. Older PyTorch cannot
+    tell: then fp32.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -14,7 +14,10 @@ from sightbook.params import repository_root
 from sightbook.runs import RunError
 
 REFERENCE = repository_root() / "outputs" / "reference" / "donut"
-ERIKSSON = ["P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<", "L898902C36UTO7408122F1204159ZE184226B<<<<<10"]
+ERIKSSON = [
+    "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
+    "L898902C36UTO7408122F1204159ZE184226B<<<<<10",
+]
 
 
 @pytest.fixture(scope="module")

@@ -136,3 +136,43 @@ def test_reader_pixels_stretch_faint_print_to_the_full_range():
     blank = np.full((1, 32, 736), 120, np.uint8)
     blank[:, ::2] += 2
     assert np.ptp(zone.reader_pixels(blank)) < 0.5
+
+
+def test_pieces_of_one_row_are_joined_and_others_left():
+    left = line_quads(2, width=80, origin=(60, 300))
+    right = line_quads(2, width=90, origin=(300, 302))
+    other = line_quads(2, width=90, origin=(300, 100))
+
+    def candidate(quads):
+        return zone.Zone(zone.hull_of_lines(quads)[None], 0.9)
+
+    (both,) = zone.joined([candidate(left), candidate(right), candidate(other)])
+    expected = np.array([[60, 300], [390, 300]])
+    assert np.abs(both.quads[0][:2] - expected).max() < 3
+    assert zone.joined([candidate(left), candidate(other)]) == []
+    assert zone.joined([candidate(left)]) == []
+
+
+def test_refine_takes_in_lines_that_run_out_of_the_view():
+    """Started on the right half of a zone, it ends with the whole."""
+    quads = line_quads(2, width=400, pitch=9, origin=(100, 100))
+    image = np.full((300, 700), 200, np.uint8)
+    half = zone.hull_of_lines(quads).copy()
+    half[[0, 3], 0] += 220
+    matrices = []
+    fine_view = zone.fine_view
+
+    def recorded(*args):
+        view, matrix = fine_view(*args)
+        matrices.append(matrix)
+        return view, matrix
+
+    def network(views):
+        return maps_of(zone.apply(matrices[-1], quads), views.shape[2:][::-1])[None]
+
+    zone.fine_view, found = recorded, None
+    try:
+        found = zone.refine(image, network, half)
+    finally:
+        zone.fine_view = fine_view
+    assert np.abs(found.quads - quads).max() < 2.5

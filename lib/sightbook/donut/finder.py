@@ -193,11 +193,11 @@ def random_view(
         angle = -np.arctan2(across[1], across[0]) + np.radians(rng.normal(0, 4))
         if rng.random() < 0.15:
             angle += np.pi
-        scale = FINE_WIDTH / length * np.exp(rng.normal(0, 0.12))
-        centre = outline.mean(0) + rng.normal(0, 0.04, 2) * length
+        scale = FINE_WIDTH / length * np.exp(rng.normal(0, 0.25))
+        centre = outline.mean(0) + rng.normal(0, 0.1, 2) * length
     else:
         angle = np.radians(90 * int(rng.integers(4)) + rng.normal(0, 3))
-        scale = side / max(height, width) * np.exp(rng.uniform(-0.25, 0.55))
+        scale = side / max(height, width) * np.exp(rng.uniform(-0.3, 0.7))
         centre = np.array([width, height]) / 2 + rng.normal(0, 0.08, 2) * (width, height)
         if len(quads) and rng.random() < 0.6:
             middle = quads.reshape(-1, 2).mean(0)

@@ -333,9 +333,17 @@ def _band_quad(band: _Band) -> Array:
 
 Maps = Callable[[Array], Array]
 
+COARSE_SIDES = (COARSE_SIDE, 960, 416)
+"""Long sides at which the whole picture is looked at, one after another until a zone stands."""
+
 
 def find_zones(
-    image: Gray, network: Maps, *, max_zones: int = 1, threshold: float = 0.5
+    image: Gray,
+    network: Maps,
+    *,
+    max_zones: int = 1,
+    threshold: float = 0.5,
+    sure: float = 0.85,
 ) -> list[Zone]:
     """Find zones in a picture: look at the whole, then at each candidate upright and enlarged.
 
@@ -345,44 +353,102 @@ def find_zones(
             float32 [1, 4, H/4, W/4].
         max_zones: how many zones to return at most.
         threshold: probability above which a cell counts.
+        sure: score with which a zone ends the search; below it the picture is looked at in other
+            sizes too, and the best of all is taken.
 
     Returns:
         Zones in pixels of the picture, best first; empty where there is none.
     """
     found: list[Zone] = []
-    view, matrix = coarse_view(image)
-    candidates = decode_zones(network(normalise(view)[None])[0], threshold)
-    for candidate in candidates[: max_zones + 2]:
-        outline = apply(np.linalg.inv(matrix), candidate.quads[0])
-        zone = refine(image, network, outline, threshold)
-        if zone is not None:
-            found.append(zone)
-        if len(found) >= max_zones:
+    for side in COARSE_SIDES:
+        view, matrix = coarse_view(image, side)
+        candidates = decode_zones(network(normalise(view)[None])[0], threshold)
+        inverse = np.linalg.inv(matrix)
+        for candidate in [*joined(candidates), *candidates][: max_zones + 3]:
+            zone = refine(image, network, apply(inverse, candidate.quads[0]), threshold)
+            if zone is not None and not any(_same_place(zone, other) for other in found):
+                found.append(zone)
+            if sum(other.score >= sure for other in found) >= max_zones:
+                break
+        if sum(other.score >= sure for other in found) >= max_zones:
             break
-    return sorted(found, key=lambda zone: -zone.score)
+    return sorted(found, key=lambda zone: -zone.score)[:max_zones]
+
+
+def _same_place(zone: Zone, other: Zone) -> bool:
+    distance = float(np.linalg.norm(zone.outline.mean(0) - other.outline.mean(0)))
+    return distance < 0.1 * max(zone.width, other.width)
+
+
+def joined(candidates: list[Zone]) -> list[Zone]:
+    """Candidates that several pieces of one zone make together.
+
+    Where the middle of a zone is hard to see (no fillers, glare), a coarse view shows its ends as
+    patches of their own. Patches that read the same way and stand in one row are taken together.
+    """
+    if len(candidates) < 2:
+        return []
+    first = candidates[0]
+    across, down = first.outline[1] - first.outline[0], first.outline[3] - first.outline[0]
+    height = max(float(np.linalg.norm(down)), 1e-6)
+    across, down = across / max(float(np.linalg.norm(across)), 1e-6), down / height
+    pieces = [first.outline]
+    for other in candidates[1:]:
+        turn = (other.angle - first.angle + 180) % 360 - 180
+        offset = abs(float((other.outline.mean(0) - first.outline.mean(0)) @ down))
+        if abs(turn) < 15 and offset < height:
+            pieces.append(other.outline)
+    if len(pieces) == 1:
+        return []
+    points = np.concatenate(pieces)
+    xs, ys = points @ across, points @ down
+    corners = [(xs.min(), ys.min()), (xs.max(), ys.min()), (xs.max(), ys.max())]
+    corners.append((xs.min(), ys.max()))
+    outline = np.array([x * across + y * down for x, y in corners], np.float32)
+    return [Zone(outline[None], first.score)]
 
 
 def refine(
-    image: Gray, network: Maps, outline: Array, threshold: float = 0.5, passes: int = 2
+    image: Gray, network: Maps, outline: Array, threshold: float = 0.5, passes: int = 4
 ) -> Zone | None:
-    """Look at a candidate upright and enlarged until its lines stand; None if there are none."""
+    """Look at a candidate upright and enlarged until its lines stand; None if there are none.
+
+    A line that runs out of the view was only partly seen before: the next look takes in more. So
+    does a look that shows no line at all, once.
+    """
     best = None
-    for _ in range(passes):
+    missed = False
+    for turn in range(passes):
         view, matrix = fine_view(image, outline)
         maps = network(normalise(view)[None])[0]
         lines = decode_lines(maps, threshold)
         if not lines:
-            break
+            if missed or best is not None:
+                break
+            missed, outline = True, _stretched(outline, 0.5, 0.5)
+            continue
         inverse = np.linalg.inv(matrix)
         inside = _sigmoid(maps[BAND]) > threshold
         upright = float(maps[COS][inside].mean()) >= 0
+        left = float(lines[0].quads[:, [0, 3], 0].min()) < 2 * STRIDE
+        right = float(lines[0].quads[:, [1, 2], 0].max()) > view.shape[1] - 2 * STRIDE
         quads = apply(inverse, lines[0].quads)
         if not upright:
             # The zone stands on its head: the last line's end is the first line's beginning.
             quads = quads[::-1][:, [2, 3, 0, 1]]
+            left, right = right, left
         best = Zone(np.ascontiguousarray(quads), lines[0].score)
-        outline = best.outline
+        outline = _stretched(best.outline, 0.6 * left, 0.6 * right)
+        if turn and not (left or right):
+            break
     return best
+
+
+def _stretched(outline: Array, left: float, right: float) -> Array:
+    """An outline [4, 2] made longer by shares of its length at its left and right end."""
+    across = (outline[1] - outline[0] + outline[2] - outline[3]) / 2
+    steps = np.array([-left, right, right, -left], np.float32)
+    return outline + steps[:, None] * across
 
 
 def cut_line(image: Gray, quad: Array, text_width: int) -> Gray:
