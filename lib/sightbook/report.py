@@ -18,7 +18,7 @@ import yaml
 
 from sightbook.runs import read_json, read_metrics, status_of, write_atomic
 
-_NOT_METRICS = ("step", "time", "epoch")
+_NOT_METRICS = ("step", "time", "epoch", "seconds", "samples_per_second", "data_wait", "lr")
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
@@ -161,8 +161,25 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     tables = [_table(own)] if own else []
     for stage, values in metrics.items():
         if isinstance(values, Mapping):
-            tables.append(f"<h3>{html.escape(stage)}</h3>{_table(values)}")
+            tables.append(f"<h3>{html.escape(stage)}</h3>{_table(_opened(values))}")
     return "".join(tables)
+
+
+def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested metrics with a row for each figure; one with an interval becomes a sentence."""
+    rows: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and {"value", "n", "low", "high"} <= value.keys():
+            if value["value"] is not None:
+                interval = f"{value['low']:.4g} to {value['high']:.4g}"
+                rows[name] = f"{value['value']:.4g} (95 %: {interval}; n = {value['n']})"
+        elif isinstance(value, Mapping):
+            rows |= {f"{name}: {inner}": shown for inner, shown in _opened(value).items()}
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            rows |= {f"{name} {i}": dict(entry) for i, entry in enumerate(value, start=1)}
+        else:
+            rows[name] = value
+    return rows
 
 
 def _parameters(folder: Path) -> str:

@@ -127,7 +127,8 @@ def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str,
     lines = [f"- {name}: {params.get(name)}" for name in names]
     lines += [
         f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
-        f"- machine: {hardware.get('cpu', 'unknown CPU')}, GPU: {hardware.get('gpu') or 'none'}",
+        f"- machine: {hardware.get('processor')}, {hardware.get('cores')} cores; GPUs: "
+        f"{', '.join(map(str, hardware.get('gpus') or [])) or 'none'}",
         f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
         f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', 'unknown')}",
     ]
