@@ -14,6 +14,7 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
+
 from sightbook.donut.synth.zones import render_zone
 
 

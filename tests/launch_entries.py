@@ -40,9 +40,9 @@ def interrupts_its_caller(params: FitParams, run: Run) -> dict[str, Any]:
 
 def trains(params: FitParams, run: Run) -> dict[str, Any]:
     import torch
-    from test_training import PlainTask, Points
 
     from sightbook.training import fit, seed_everything
+    from test_training import PlainTask, Points
 
     class Kept(PlainTask):
         def on_train_end(self) -> None:

@@ -45,6 +45,7 @@ def test_unknown_function_is_named() -> None:
 
 def test_two_processes_train_as_one_with_twice_the_batch(capfd: pytest.CaptureFixture) -> None:
     import torch
+
     from launch_entries import weights_of
 
     run = a_run("two")

@@ -9,7 +9,7 @@ from sightbook.donut.zone import BAND, COS, SIN, STRIDE, ZONE
 
 def two_lines(x=40.0, y=40.0, width=160.0, height=8.0, gap=24.0):
     line = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    return np.stack([line + (x, y), line + (x, y + gap)]).astype(np.float32)
+    return np.stack([line + np.array([x, y]), line + np.array([x, y + gap])]).astype(np.float32)
 
 
 def test_targets_cover_exactly_what_lies_under_the_lines():

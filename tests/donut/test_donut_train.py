@@ -72,7 +72,7 @@ def test_killed_in_mid_epoch_it_ends_where_the_undisturbed_run_ends(tmp_path):
     folders = [tmp_path / "donut" / name for name in ("whole", "killed")]
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     assert metrics[0] == metrics[1]
-    assert 0 <= metrics[0]["validation/cer"] and "finder/validation/zone_iou" in metrics[0]
+    assert metrics[0]["validation/cer"] >= 0 and "finder/validation/zone_iou" in metrics[0]
     weights = [torch.load(folder / "reader.pt")["weights"] for folder in folders]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     for folder in folders:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.donut import metrics
-from sightbook.donut.data import Record
+from sightbook.donut.data import METADATA, Record, read_metadata
 from sightbook.donut.decoding import MODEL
 from sightbook.donut.importing import read_source
 from sightbook.donut.params import EvaluateDonut
@@ -64,9 +64,14 @@ def documents(params: EvaluateDonut, skipped: Skipped) -> Iterator[Document]:
             yield Document(f"generated {index}", drawn.image, drawn.lines, drawn.line_quads)
         return
     report = Report()
-    records = [r for r in read_source(resolve_path(params.data), report) if r.mrz_lines is not None]
+    folder = resolve_path(params.data)
+    if (folder / METADATA).is_file():
+        # Without sub-folders nothing was trained on a part of it, unless a column says so.
+        records = read_metadata(folder / METADATA, report)
+    else:
+        records = read_source(folder, report)
     report.raise_errors()
-    records = _held_out(records)
+    records = _held_out([record for record in records if record.mrz_lines is not None])
     if not records:
         raise DataError(f"{params.data}: no record whose truth names a zone (key 'mrz')")
     for record in records:
