@@ -105,5 +105,6 @@ def _cpu_multiplies_bf16() -> bool:
     Where it has not, they are emulated and several times slower than fp32. Older PyTorch cannot
     tell: then fp32.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    capabilities = ask() if ask is not None else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

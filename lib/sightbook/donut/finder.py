@@ -255,7 +255,8 @@ class FinderTask(Task):
 
     def __init__(self, network: Finder) -> None:
         super().__init__()
-        self.network = network
+        # Convolutions on a CPU run a third faster with the channels innermost.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
         """Losses of one batch of views."""

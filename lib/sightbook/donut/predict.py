@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,11 @@ GRAMMAR_LOSS = 8.0
 was read: past it the document itself breaks the rules, and is copied as it stands."""
 
 DOUBTFUL = 0.8
-"""Geometric mean of the characters' confidence below which a zone is also read upside down."""
+"""Geometric mean of the characters' confidence below which other places and the other way up are
+read too, and the reading that is surest of itself is taken."""
+
+UNREADABLE = 0.4
+"""The same mean below which what was found is taken for no zone at all."""
 
 
 @dataclass(frozen=True)
@@ -170,15 +174,18 @@ class Predictor:
         """
         start = time.perf_counter()
         gray = to_gray(image)
-        zones = find_zones(gray, self._maps)
-        if not zones:
-            return ZoneReading(seconds=time.perf_counter() - start)
-        reading = self.read_zone(gray, zones[0])
-        if _mean(reading.characters_confidence) < DOUBTFUL:
-            turned = self.read_zone(gray, upside_down(zones[0]))
-            if _mean(turned.characters_confidence) > _mean(reading.characters_confidence):
-                reading = turned
-        return _timed(reading, time.perf_counter() - start)
+        readings = [self.read_zone(gray, zone) for zone in find_zones(gray, self._maps)]
+        best = max(readings, key=_sureness, default=None)
+        if best is None or _sureness(best) < DOUBTFUL:
+            # The reader knows print when it sees it: let it choose among all that was found.
+            others = find_zones(gray, self._maps, max_zones=4, sure=2.0)
+            both = [way for zone in others for way in (zone, upside_down(zone))]
+            readings += [self.read_zone(gray, zone) for zone in both]
+            best = max(readings, key=_sureness, default=None)
+        seconds = time.perf_counter() - start
+        if best is None or _sureness(best) < UNREADABLE:
+            return ZoneReading(seconds=seconds)
+        return replace(best, seconds=seconds)
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> list[ZoneReading]:
         """Read several pictures."""
@@ -282,16 +289,10 @@ def allowed_text(type: str, row: int, text: str) -> bool:
     return all(c in mrz.allowed(type, row, i, text[:i]) for i, c in enumerate(text))
 
 
-def _mean(confidences: Sequence[Sequence[float]]) -> float:
-    """Geometric mean over all characters."""
-    values = np.concatenate([np.asarray(row, float) for row in confidences] or [np.zeros(0)])
+def _sureness(reading: ZoneReading) -> float:
+    """Geometric mean of all characters' confidence; 0 for a reading of no characters."""
+    values = np.concatenate([np.zeros(0), *map(np.asarray, reading.characters_confidence)])
     return float(np.exp(np.log(np.maximum(values, 1e-12)).mean())) if len(values) else 0.0
-
-
-def _timed(reading: ZoneReading, seconds: float) -> ZoneReading:
-    from dataclasses import replace
-
-    return replace(reading, seconds=seconds)
 
 
 def read_files(

@@ -429,7 +429,8 @@ def refine(
             continue
         inverse = np.linalg.inv(matrix)
         inside = _sigmoid(maps[BAND]) > threshold
-        upright = float(maps[COS][inside].mean()) >= 0
+        # An undecided direction leaves the candidate's own; the reader notices a wrong one.
+        upright = float(maps[COS][inside].mean()) > -0.3
         left = float(lines[0].quads[:, [0, 3], 0].min()) < 2 * STRIDE
         right = float(lines[0].quads[:, [1, 2], 0].max()) > view.shape[1] - 2 * STRIDE
         quads = apply(inverse, lines[0].quads)
