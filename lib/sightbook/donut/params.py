@@ -49,7 +49,7 @@ class TrainDonut(FitParams):
         "conv", description="encoder of the zone road; the page road is always swin"
     )
     size: Literal["tiny", "small", "base"] = Field("tiny", description="size of a scratch model")
-    samples: int = Field(800, ge=8, description="zones (or pages) per epoch")
+    samples: int = Field(400, ge=8, description="zones (or pages) per epoch")
     validation_samples: int = Field(64, ge=1, description="zones (or pages) validated on")
     ctc_weight: float = Field(
         0.5, ge=0, le=1, description="share of the CTC head in the zone road's loss"
