@@ -275,7 +275,7 @@ def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    names = ["01_prepare_tiny", "02_train_tiny", "03_evaluate_tiny", "05_sweep_tiny"]
+    names = ["01_prepare_tiny", "02_train_tiny", "03_evaluate_tiny", "04_export", "05_sweep_tiny"]
     for folder in ("notebooks", "params/tiny"):
         (tmp_path / folder).mkdir(parents=True)
     for name in names:
@@ -299,8 +299,9 @@ def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
         ("01_prepare_tiny", {"run": "demo"}),
         ("02_train_tiny", {"epochs": 5, "run": "demo"}),
         ("03_evaluate_tiny", {"fate": "ends", "run": "demo"}),
+        ("04_export", {"run": "demo"}),
     ]
-    assert ran == expected[: 2 if failing else 3]
+    assert ran == expected[: 2 if failing else 4]
     landmark = str(tmp_path / "outputs/tiny/demo/report.html")
     shown, _, closing = capsys.readouterr().out.partition("Look at:")
     assert landmark in (shown if failing else closing)
