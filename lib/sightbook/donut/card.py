@@ -58,6 +58,7 @@ def model_card(run: Path, exported: Exported) -> str:
         "## Figures",
         "",
         *_evaluation(metrics.get("evaluate", {})),
+        *(_evaluation(metrics["specimens"]) if "specimens" in metrics else []),
         "## Export",
         "",
         Table(exported.variants).markdown(),

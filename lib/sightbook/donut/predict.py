@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from sightbook import onnx
 from sightbook.donut import mrz
+from sightbook.donut.ctc import ctc_greedy
 from sightbook.donut.decoding import DECODER, MODEL, Decoder, Encoded, encode
 from sightbook.donut.rescoring import (
     Change,
@@ -32,6 +33,7 @@ from sightbook.donut.rescoring import (
     read_lines,
     zone_confidences,
 )
+from sightbook.donut.rows import printed_rows
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.images import Picture, iter_images
 from sightbook.params import resolve_path
@@ -43,12 +45,16 @@ GRAMMAR_LOSS = 8.0
 """How much less likely (natural logarithm, a line) a reading that Doc 9303 allows may be than what
 was read: past it the document itself breaks the rules, and is copied as it stands."""
 
-DOUBTFUL = 0.8
+DOUBTFUL = 0.9
 """Geometric mean of the characters' confidence below which other places and the other way up are
 read too, and the reading that is surest of itself is taken."""
 
-UNREADABLE = 0.4
-"""The same mean below which what was found is taken for no zone at all."""
+UNREADABLE = {True: 0.5, False: 0.8}
+"""The same mean below which what was found is taken for no zone at all, by whether the lines have
+the shape of a type."""
+
+FULLY_READ = 3
+"""Doubtful places that both heads read; more are judged by the CTC head alone, which is quick."""
 
 
 @dataclass(frozen=True)
@@ -175,17 +181,38 @@ class Predictor:
         start = time.perf_counter()
         gray = to_gray(image)
         readings = [self.read_zone(gray, zone) for zone in find_zones(gray, self._maps)]
-        best = max(readings, key=_sureness, default=None)
-        if best is None or _sureness(best) < DOUBTFUL:
-            # The reader knows print when it sees it: let it choose among all that was found.
-            others = find_zones(gray, self._maps, max_zones=4, sure=2.0)
-            both = [way for zone in others for way in (zone, upside_down(zone))]
-            readings += [self.read_zone(gray, zone) for zone in both]
-            best = max(readings, key=_sureness, default=None)
+        if not readings or readings[0].type is None or _sureness(readings[0]) < DOUBTFUL:
+            readings += [self.read_zone(gray, zone) for zone in self._other_places(gray)]
+        best = max(readings, key=_merit, default=None)
         seconds = time.perf_counter() - start
-        if best is None or _sureness(best) < UNREADABLE:
+        if best is None or _sureness(best) < UNREADABLE[best.type is not None]:
             return ZoneReading(seconds=seconds)
         return replace(best, seconds=seconds)
+
+    def _other_places(self, gray: NDArray[np.uint8]) -> list[Zone]:
+        """Where else a zone may stand, the likeliest first, either way up.
+
+        The reader knows print of zones when it sees it: it chooses among everything that the finder
+        sees in any size and among all rows of print that stand above one another.
+        """
+        places = find_zones(gray, self._maps, max_zones=4, sure=2.0) + printed_rows(gray)
+        both = [way for zone in places for way in (zone, upside_down(zone))]
+        judged = sorted(both, key=lambda zone: -self._looks_like_print(gray, zone))
+        return judged[:FULLY_READ]
+
+    def _looks_like_print(self, gray: NDArray[np.uint8], zone: Zone) -> float:
+        """How sure the CTC head is of lines there, 0 to 1; less for lines of no type's length."""
+        pixels = reader_pixels(cut_lines(gray, zone.quads))
+        log_probs = encode(self._encoder, pixels).ctc_log_probs
+        assert log_probs is not None
+        read = [ctc_greedy(frames, len(self.characters)) for frames in log_probs]
+        texts = ["".join(self.characters[i] for i in ids) for ids, _ in read]
+        type = guess_type(texts)
+        if type is None:
+            return 0.0
+        sure = np.concatenate([confidence for _, confidence in read])
+        missing = sum(abs(len(text) - mrz.FORMATS[type].columns) for text in texts)
+        return float(np.exp(np.log(np.maximum(sure, 1e-12)).mean())) * 0.9**missing
 
     def predict(self, images: Iterable[NDArray[np.uint8]]) -> list[ZoneReading]:
         """Read several pictures."""
@@ -287,6 +314,11 @@ def allowed_text(type: str, row: int, text: str) -> bool:
     if len(text) != mrz.FORMATS[type].columns:
         return False
     return all(c in mrz.allowed(type, row, i, text[:i]) for i, c in enumerate(text))
+
+
+def _merit(reading: ZoneReading) -> float:
+    """What a place is chosen by: sure characters, a type's shape, right digits."""
+    return _sureness(reading) + 0.1 * (reading.type is not None) + 0.1 * reading.valid
 
 
 def _sureness(reading: ZoneReading) -> float:
