@@ -129,7 +129,9 @@ def test_run_shows_the_notebooks_streams_and_nothing_of_papermills(
     assert lines[:5] == ["epoch 0", "epoch 1", "epoch 2", "a warning", "the last cell"]
     assert lines[5].startswith("02_train_tiny done in ")
     assert "report.html" in lines[-1]
-    assert good.stderr == ""
+    # A kernel that is told to end may remark on it; that is not the notebook's, nor papermill's.
+    noise = [line for line in good.stderr.splitlines() if not line.startswith("[IPKernelApp]")]
+    assert noise == []
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,15 @@ class Exported:
         return {"parity": self.parity, "variants": self.variants, "speed": self.speed}
 
 
-def export(params: ExportModel) -> Exported:
-    """Export a line's run.
+def export(params: ExportModel, run: Path) -> Exported:
+    """Export a line's run into its own folder.
+
+    Args:
+        params: of the export; `params.run` is what `run` was found by.
+        run: the run folder.
 
     Raises:
         RunError: there is no such run, or it holds no trained model.
     """
     room = importlib.import_module(LINES[params.line])
-    return room.export_run(params)
+    return room.export_run(run, params)

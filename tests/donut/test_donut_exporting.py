@@ -30,7 +30,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run):
-    return export(ExportModel(run=str(run), samples=3, repeats=2))
+    return export(ExportModel(samples=3, repeats=2), run)
 
 
 def test_files_predict_what_torch_predicts(exported):
@@ -83,5 +83,5 @@ def test_sample_lines_are_what_the_reader_takes():
 def test_a_run_without_a_reader_cannot_be_exported(tmp_path):
     open_run("donut", str(tmp_path / "bare"), TrainDonut(), stage="train")
     with pytest.raises(RunError, match=r"reader\.pt"):
-        export(ExportModel(run=str(tmp_path / "bare")))
+        export(ExportModel(), tmp_path / "bare")
     assert read_json(tmp_path / "bare" / "run.json")["status"] == "running"

@@ -31,13 +31,12 @@ PARITY_SEED = 0xE4
 """Seed of the zones on which parity is measured: none of training's or validation's."""
 
 
-def export_run(params: ExportModel) -> Exported:
-    """Export the run that `params` name into its own folder.
+def export_run(run: Path, params: ExportModel) -> Exported:
+    """Export a run into its own folder.
 
     Raises:
         RunError: no such run, or it holds no trained reader.
     """
-    run = find_run("donut", params.run)
     if (run / "page").is_dir():
         from sightbook.donut.page_exporting import export_page_run
 
