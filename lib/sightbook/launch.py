@@ -224,6 +224,7 @@ def _work(job_file: Path) -> int:
         result = _find(job["entry"])(params, Run.attach(job["run"], job["stage"]))
         if rank == 0:
             write_json(job_file.with_name("result.json"), result)
+        _leave_together()
         return 0
     except BaseException as error:
         lines = traceback.format_exception(error)
@@ -240,6 +241,20 @@ def _work(job_file: Path) -> int:
         if rank > 0 or not is_agents_child:  # else the caller shows it
             print("".join(lines), file=sys.stderr, flush=True)
         return _PREEMPTED if preempted else 1
+
+
+def _leave_together() -> None:
+    """Close the process group once every worker is done.
+
+    A worker whose peer has already gone may abort in gloo's own threads on its way out, although
+    all its work is done.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available():
+        return
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _take_slurm_environment() -> None:
