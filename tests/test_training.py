@@ -26,7 +26,12 @@ from sightbook.training import (
     schedule_factor,
     seed_everything,
 )
-from sightbook.training_data import TrainingBatches, resolve_workers, shuffled_batches
+from sightbook.training_data import (
+    TrainingBatches,
+    ordered_batches,
+    resolve_workers,
+    shuffled_batches,
+)
 from sightbook.training_display import LineDisplay, clock, is_interactive, make_display
 from sightbook.training_finders import find_batch_size
 from sightbook.training_params import FitParams
@@ -586,3 +591,10 @@ def test_clock() -> None:
 def test_several_devices_need_launch() -> None:
     with pytest.raises(ValueError, match=r"sightbook\.launch"):
         train("run", PARAMS.model_copy(update={"devices": 2}))
+
+
+def test_ordered_batches_keep_the_streams_order():
+    batches = ordered_batches(10)(0, 4)
+    assert [index for batch in batches for index in batch] == list(range(10))
+    assert [len(batch) for batch in batches] == [4, 3, 3]
+    assert len(ordered_batches(10, processes=2)(0, 4)) % 2 == 0

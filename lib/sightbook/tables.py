@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -54,6 +55,16 @@ class Table:
             for cells in self._cells()
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def artefacts(run: Path) -> Table:
+    """The files a run folder holds, with their sizes."""
+    rows = []
+    for file in sorted(run.rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
+            size = f"{file.stat().st_size / 2**20:.2f} MB"
+            rows.append({"file": str(file.relative_to(run)), "size": size})
+    return Table(rows)
 
 
 def _shown(value: Any) -> str:

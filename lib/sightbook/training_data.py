@@ -59,6 +59,19 @@ def shuffled_batches(
     return batches
 
 
+def ordered_batches(size: int, processes: int = 1) -> Batches:
+    """Return `Batches` that keep the data's order: for streams in which every sample is new.
+
+    There a curriculum may rise within an epoch, and nothing is left to shuffle.
+    """
+
+    def batches(epoch: int, batch_size: int) -> list[list[int]]:
+        count = processes * math.ceil(size / (batch_size * processes))
+        return [part.tolist() for part in np.array_split(np.arange(size), count)]
+
+    return batches
+
+
 class TrainingBatches:
     """The training set's batches on this process, one epoch at a time (a ``batch_sampler``).
 

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from sightbook import onnx  # noqa: E402
+from sightbook.ctc import ctc_greedy, ctc_scores  # noqa: E402
 from sightbook.donut import mrz  # noqa: E402
-from sightbook.donut.ctc import ctc_greedy, ctc_scores  # noqa: E402
 from sightbook.donut.decoding import (  # noqa: E402
     Decoder,
     Encoded,
@@ -195,7 +195,8 @@ def test_prediction_side_never_imports_torch(zone, tmp_path):
     code = (
         "import sys, numpy as np\n"
         "from sightbook import onnx\n"
-        "from sightbook.donut import ctc, decoding, mrz, rescoring\n"
+        "from sightbook import ctc\n"
+        "from sightbook.donut import decoding, mrz, rescoring\n"
         "encoded = decoding.encode(onnx.session(sys.argv[1]), np.zeros((2, 1, 32, 640), 'f4'))\n"
         "decoder = decoding.Decoder(onnx.session(sys.argv[2]))\n"
         "lines = [('MRVB', 0), ('MRVB', 1)]\n"

@@ -26,7 +26,6 @@ from sightbook.donut.metrics import (
     ratio,
     score_zone,
     values,
-    wilson,
 )
 
 TD3 = [
@@ -36,13 +35,6 @@ TD3 = [
 
 
 # --- intervals -------------------------------------------------------------------------------
-
-
-def test_wilson_interval():
-    low, high = wilson(8, 10)  # textbook case: 0.490 to 0.943
-    assert low == pytest.approx(0.4902, abs=1e-4) and high == pytest.approx(0.9433, abs=1e-4)
-    assert wilson(0, 5)[0] == 0.0 and wilson(5, 5)[1] == pytest.approx(1.0)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_ratio_of_sums_and_its_bootstrap():

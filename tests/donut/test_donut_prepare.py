@@ -38,6 +38,7 @@ def test_generated_documents_are_written_whole_and_read_back(tmp_path):
         "test": 2,
     }
     assert made.report.ok, made.report.text()
+    assert made.report.checked == 8
     # document 0 of the seed is the first of the training split, corners and all
     drawn = render_document(7, 0, (320, 240))
     first = made.splits["train"][0]
@@ -83,3 +84,8 @@ def test_a_table_of_file_and_text_is_imported(tmp_path):
 def test_a_source_needs_its_path():
     with pytest.raises(ParameterError, match="'path' must name the folder or table"):
         prepare.prepare(small(source="csv"))
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(ParameterError, match="leave nothing to train on"):
+        PrepareDonut.parse({"validation": 0.5, "test": 0.5})

@@ -122,10 +122,3 @@ def test_documents_without_corners_are_located_once(tmp_path, monkeypatch):
         np.testing.assert_array_equal(located["train"][0].quads, quads)
         assert located["train"][1].quads is None
     assert calls == [(60, 80)]
-
-
-def test_batches_of_a_stream_keep_its_order():
-    batches = train.in_order(10)(0, 4)
-    assert [index for batch in batches for index in batch] == list(range(10))
-    assert [len(batch) for batch in batches] == [4, 3, 3]
-    assert len(train.in_order(10, processes=2)(0, 4)) % 2 == 0

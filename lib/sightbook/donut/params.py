@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sightbook.donut.sequences import TASK_TOKENS
 from sightbook.params import Parameters
@@ -32,6 +32,15 @@ class PrepareDonut(Parameters):
     max_bad: int = Field(
         20, ge=0, description="unreadable samples that are skipped before it stops"
     )
+
+    @model_validator(mode="after")
+    def _some_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation} and test {self.test} leave nothing to train on: "
+                "their sum must stay below 1"
+            )
+        return self
 
 
 class TrainDonut(FitParams):

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook import onnx
+from sightbook.ctc import ctc_greedy
 from sightbook.donut import mrz
-from sightbook.donut.ctc import ctc_greedy
 from sightbook.donut.decoding import DECODER, MODEL, Decoder, Encoded, encode
 from sightbook.donut.rescoring import (
     Change,

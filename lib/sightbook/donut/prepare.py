@@ -103,6 +103,8 @@ def prepare(params: PrepareDonut) -> Prepared:
     report.extend(check_splits(splits))
     for records in splits.values():
         report.extend(validate(records))
+    # Importing, reading and validating have each counted them.
+    report.checked = sum(map(len, splits.values()))
     return Prepared(folder, splits, report, skipped)
 
 

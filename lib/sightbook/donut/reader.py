@@ -10,6 +10,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 
+from sightbook.ctc import ctc_greedy
 from sightbook.donut.model import LineReader, ReaderConfig
 from sightbook.training import Task
 
@@ -58,12 +59,9 @@ class ReaderTask(Task):
 
 
 def ctc_texts(log_probs: Tensor, config: ReaderConfig) -> list[str]:
-    """Best-path texts of CTC log-probabilities [B, T, classes]: repeats merged, blanks dropped."""
-    texts = []
-    for path in log_probs.argmax(-1).cpu().tolist():
-        kept = [c for c, before in zip(path, [None, *path], strict=False) if c != before]
-        texts.append("".join(config.characters[c] for c in kept if c != config.blank))
-    return texts
+    """Best-path texts of CTC log-probabilities [B, T, classes]."""
+    read = [ctc_greedy(row, config.blank)[0] for row in log_probs.detach().float().cpu().numpy()]
+    return ["".join(config.characters[symbol] for symbol in ids) for ids in read]
 
 
 def save_reader(reader: LineReader, path: Path) -> None:

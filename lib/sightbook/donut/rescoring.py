@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sightbook.donut import ctc, mrz
+from sightbook import ctc
+from sightbook.donut import mrz
 from sightbook.donut.decoding import (
     Decoder,
     Encoded,

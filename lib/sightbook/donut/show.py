@@ -20,7 +20,6 @@ from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.images import ImageError, open_image
 from sightbook.readings import Case, reading_comparison
-from sightbook.tables import Table
 
 
 def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
@@ -76,8 +75,9 @@ def found_zones(pictures: Any, maps: Any, count: int = 6) -> plots.Plot:
 
 def reading(image: NDArray[np.uint8], result: ZoneReading, name: str = "") -> plots.Plot:
     """A picture, the zone found on it and what was read."""
-    note = f"{result.type or 'no zone'}"
+    note = "no zone"
     if result.found:
+        note = result.type or "a zone of no known shape"
         note += f", {'valid' if result.valid else 'not valid'}, confidence {result.confidence:.2f}"
     return reading_comparison(
         plots.with_quads(image, result.quads), None, result.lines, title=f"{name} {note}".strip()
@@ -176,13 +176,3 @@ def documents_read(evaluation: Evaluation) -> plots.Plot:
     """Whole documents of an evaluation with the zones that were found on them."""
     titles = [f"{e.name}: {e.reading.type or 'no zone read'}" for e in evaluation.examples]
     return plots.image_grid([e.picture for e in evaluation.examples], titles, columns=3)
-
-
-def artefacts(run: Path) -> Table:
-    """The files a run folder holds, with their sizes."""
-    rows = []
-    for file in sorted(run.rglob("*")):
-        if file.is_file() and not file.name.startswith("."):
-            size = f"{file.stat().st_size / 2**20:.2f} MB"
-            rows.append({"file": str(file.relative_to(run)), "size": size})
-    return Table(rows)

@@ -6,7 +6,6 @@ beside it. Both are resumed exactly, each from its own checkpoints.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +34,7 @@ from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError
 from sightbook.runs import Run, find_run, open_run, point_to, read_json, write_json
 from sightbook.training import FitResult, fit, seed_everything
-from sightbook.training_data import Batches
+from sightbook.training_data import ordered_batches
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -149,7 +148,7 @@ def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]
         params,
         collate=CollateLines(reader.config),
         monitor="validation/cer",
-        batches=in_order(len(training)) if params.document_share < 1 else None,
+        batches=ordered_batches(len(training)) if params.document_share < 1 else None,
     )
     if is_first_process():
         reading.save_reader(task.reader, run.path / "reader.pt")
@@ -234,16 +233,3 @@ def locate_lines(splits: Splits, network: finding.Finder, folder: Path) -> Split
         return replace(record, extra={**record.extra, "quads": quads}) if quads else record
 
     return {name: [completed(record) for record in records] for name, records in splits.items()}
-
-
-def in_order(size: int, processes: int = 1) -> Batches:
-    """Batches that keep the stream's order, so that the curriculum rises within an epoch too.
-
-    Every sample of the stream is new: there is nothing to shuffle.
-    """
-
-    def batches(epoch: int, batch_size: int) -> list[list[int]]:
-        count = processes * math.ceil(size / (batch_size * processes))
-        return [part.tolist() for part in np.array_split(np.arange(size), count)]
-
-    return batches

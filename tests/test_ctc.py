@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sightbook.donut import ctc
+from sightbook import ctc
 
 
 def log_probs(rng, frames, classes, sharpness=2.0):

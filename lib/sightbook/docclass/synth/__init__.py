@@ -1,0 +1,1 @@
+"""Generator of document templates: invented cards, forms, certificates, tickets from a seed."""
