@@ -1,4 +1,4 @@
-"""Speed of the synthetic generators on one core: zone crops and, where they exist, documents.
+"""Speed of the synthetic generators on one core: zones and documents, templates and their views.
 
 python benchmarks/bench_synth.py [--seconds 5]
 """
@@ -6,7 +6,6 @@ python benchmarks/bench_synth.py [--seconds 5]
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +13,12 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
+import numpy as np
 
+from sightbook.docclass.store import squeeze
+from sightbook.docclass.synth.templates import render_template
+from sightbook.docclass.views import LEVELS, render_view
+from sightbook.donut.synth.documents import render_document
 from sightbook.donut.synth.zones import render_zone
 
 
@@ -37,11 +41,18 @@ def main() -> None:
     for difficulty in (0.0, 0.5, 1.0):
         speed, count = rate(lambda i, d=difficulty: render_zone(1, i, d), seconds, 300)
         print(f"zone crops, difficulty {difficulty}: {speed:6.1f} /s/core  ({count} drawn)")
-    if importlib.util.find_spec("sightbook.donut.synth.documents"):
-        from sightbook.donut.synth.documents import render_document
-
-        speed, count = rate(lambda i: render_document(1, i), 2 * seconds, 40)
-        print(f"documents, 1280x960:        {speed:6.1f} /s/core  ({count} drawn)")
+    speed, count = rate(lambda i: render_document(1, i), 2 * seconds, 40)
+    print(f"documents, 1280x960:        {speed:6.1f} /s/core  ({count} drawn)")
+    speed, count = rate(lambda i: render_template(1, i, 256), seconds, 20)
+    print(f"templates, 256 px:          {speed:6.1f} /s/core  ({count} drawn)")
+    template = squeeze(render_template(1, 0, 256).image)
+    for level in (*LEVELS, "mixed"):
+        speed, count = rate(
+            lambda i, level=level: render_view(template, 1.6, np.random.default_rng(i), level),
+            seconds,
+            300,
+        )
+        print(f"views, 128 px, {level:<12} {speed:6.0f} /s/core  ({count} drawn)")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import io
 import json
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from sightbook import plots
@@ -71,15 +70,6 @@ def test_many_steps_are_smoothed_without_lag():
     faint, smooth = plots.curves(rows).axes[0].lines
     np.testing.assert_allclose(faint.get_ydata(), 1000 - steps)
     np.testing.assert_allclose(smooth.get_ydata(), 1000 - steps)
-
-
-def test_wilson_interval_by_hand():
-    # 9 of 10, z = 1.96: (0.9 + 0.19208) / 1.38416 -+ 1.96 * sqrt(0.009 + 0.0096040) / 1.38416
-    low, high = plots.wilson(9, 10)
-    assert low == pytest.approx(0.5958, abs=2e-4)
-    assert high == pytest.approx(0.9821, abs=2e-4)
-    assert plots.wilson(0, 0) == (0.0, 1.0)
-    assert plots.wilson(5, 5)[1] == 1.0
 
 
 def test_bars_say_value_and_n():

@@ -16,6 +16,7 @@ from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from sightbook.intervals import Interval, wilson
 from sightbook.plot_style import (
     GRID,
     HEAT,
@@ -47,12 +48,9 @@ __all__ = [
     "image_grid",
     "reading_comparison",
     "show_image",
-    "wilson",
     "with_quads",
     "worst_cases",
 ]
-
-Interval = tuple[float, float]
 
 
 def image_grid(
@@ -404,16 +402,6 @@ def histogram(
     if "" not in arrays:
         ax.legend(frameon=False, fontsize=8)
     return plot
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> Interval:
-    """Wilson's interval of a share (95 % for the default ``z``); (0, 1) for no samples."""
-    if n == 0:
-        return 0.0, 1.0
-    share = hits / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 _NO_METRICS = frozenset(

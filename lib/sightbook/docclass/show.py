@@ -91,6 +91,7 @@ def scores(result: Evaluation) -> Plot:
             color=INK,
         )
         ax.set_yticks([])
+        ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend above the curves
         ax.set_xlabel("cosine similarity", color=MUTED, fontsize=9)
         ax.legend(frameon=False, fontsize=8, loc="upper left")
     return plot
@@ -247,7 +248,7 @@ def _shares_over_rates(ax: Axes, x: str, y: str) -> None:
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel(x, color=MUTED, fontsize=9)
     ax.set_ylabel(y, color=MUTED, fontsize=9)
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.legend(frameon=False, fontsize=8, loc="best")
 
 
 def _spokes(points: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,20 +19,10 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook.donut.json_metrics import field_matches, tree_accuracy
 from sightbook.donut.mrz import Mrz, MrzError, parse
+from sightbook.intervals import wilson
 
 FILLER = "<"
 Figure = dict[str, Any]
-
-
-def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share (Wilson 1927); (0, 1) where nothing was counted."""
-    if n == 0:
-        return 0.0, 1.0
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    scale = 1 + z * z / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 def share(successes: int, n: int) -> Figure:
