@@ -269,9 +269,12 @@ def test_a_wrong_notebook_name_gets_a_hint(
     assert "did you mean '02_train_tiny'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("failing", [None, "02_train_tiny"])
+@pytest.mark.parametrize(
+    ("failing", "demo"), [(None, "demo"), ("02_train_tiny", "demo"), (None, "net050_demo")]
+)
 def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
     failing: str | None,
+    demo: str,
     place: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -282,8 +285,8 @@ def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
         (tmp_path / folder).mkdir(parents=True)
     for name in names:
         shutil.copyfile(place / "02_train_tiny.ipynb", tmp_path / "notebooks" / f"{name}.ipynb")
-    (tmp_path / "params/tiny/demo.yaml").write_text("epochs: 5")
-    (tmp_path / "params/tiny/demo.evaluate.yaml").write_text("fate: ends")
+    (tmp_path / f"params/tiny/{demo}.yaml").write_text("epochs: 5")
+    (tmp_path / f"params/tiny/{demo}.evaluate.yaml").write_text("fate: ends")
     ran = []
 
     def run_notebook(path: Path, given: dict, *, command: str) -> notebooks.Outcome:

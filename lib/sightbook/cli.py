@@ -28,7 +28,7 @@ class UsageError(RuntimeError):
 def app() -> None:
     """Train, evaluate, export and use vision models, notebook by notebook.
 
-    A line is one problem (donut reads documents). Its notebooks 01 to 04 prepare data, train,
+    A line is one problem (donut reads documents, docclass names their type). Its notebooks 01 to 04 prepare data, train,
     evaluate and export; every run leaves its record in outputs/LINE/RUN.
 
     \b
@@ -116,8 +116,8 @@ def _run_notebook(name: str, given: dict[str, Any], command: str, out: Path | No
 def demo(line: str) -> None:
     """Walk LINE from data to an exported model, as run 'demo'.
 
-    Runs the line's notebooks 01 to 04. Training takes params/LINE/demo.yaml, another stage
-    params/LINE/demo.STAGE.yaml if there is one. A demo that was cut off goes on; a complete one
+    Runs the line's notebooks 01 to 04. Training takes params/LINE/demo.yaml (or the one file there
+    that ends in _demo.yaml), another stage demo.STAGE.yaml if there is one. A demo that was cut off goes on; a complete one
     starts anew.
     """
     from sightbook import notebooks, report, runs
@@ -133,8 +133,8 @@ def demo(line: str) -> None:
     runs.discard_complete(folder, stages[-1])
     for number, (path, stage) in enumerate(zip(paths, stages, strict=True), start=1):
         print(f"\n=== {number}/{len(paths)} {path.stem}", flush=True)
-        file = root / "params" / line / ("demo.yaml" if stage == "train" else f"demo.{stage}.yaml")
-        given = read_yaml(file) if file.is_file() else {}
+        file = _demo_file(root / "params" / line, stage)
+        given = read_yaml(file) if file is not None else {}
         model = notebooks.parameters_model(notebooks.read_notebook(path))
         fields = model.model_fields if model is not None else {}
         given |= {"run": "demo"} if "run" in fields else {}
@@ -145,6 +145,13 @@ def demo(line: str) -> None:
     print(f"\nThe demo of '{line}' is done. Look at:")
     for what, place in report.landmarks(folder):
         print(f"  {what:<9} {place}")
+
+
+def _demo_file(folder: Path, stage: str) -> Path | None:
+    """Parameters of the demo's stage, if there are any."""
+    suffix = "yaml" if stage == "train" else f"{stage}.yaml"
+    named = [folder / f"demo.{suffix}", *sorted(folder.glob(f"*_demo.{suffix}"))]
+    return next((file for file in named if file.is_file()), None)
 
 
 @app.command()
@@ -195,6 +202,7 @@ def predict(
     Examples:
       sightbook predict donut passport.jpg --json
       sightbook predict donut scans/ --model outputs/donut/big
+      sightbook predict docclass --register templates/ photo.jpg
     """
     import yaml
 

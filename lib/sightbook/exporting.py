@@ -13,6 +13,7 @@ from sightbook.params import Parameters
 
 LINES = {
     "donut": "sightbook.donut.exporting",
+    "docclass": "sightbook.docclass.exporting",
 }
 """Line to the module whose `export_run(run, params)` does the work."""
 
@@ -20,12 +21,15 @@ LINES = {
 class ExportModel(Parameters):
     """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card."""
 
-    line: Literal["donut"] = Field("donut", description="line whose run is exported")
+    line: Literal["donut", "docclass"] = Field("donut", description="line whose run is exported")
     run: str = Field("latest", description="run to export: latest, a name or a path")
     samples: int = Field(8, ge=1, description="real inputs on which parity is measured")
     int8: bool = Field(True, description="also write and measure an int8 variant")
     opset: int = Field(17, ge=17, le=22, description="ONNX operator set")
     repeats: int = Field(10, ge=1, description="timed runs for the latency figures")
+    onnx: dict = Field(  # type: ignore[type-arg]  # notebooks write the type as it stands here
+        default_factory=dict, description="docclass: input_shape, input_names, options ... of ONNX"
+    )
 
 
 @dataclass
@@ -37,7 +41,8 @@ class Exported:
         files: the files of the model, the one to hand to a predictor first.
         parity: numeric and task-level agreement with PyTorch.
         variants: one row a variant: name, megabytes, milliseconds, accuracy.
-        speed: decoding beside PyTorch's own, milliseconds.
+        speed: prediction beside PyTorch's own, milliseconds.
+        arguments: what `sightbook predict LINE` wants to be told.
     """
 
     folder: Path
@@ -45,6 +50,7 @@ class Exported:
     parity: dict[str, Any]
     variants: list[dict[str, Any]]
     speed: dict[str, float] = field(default_factory=dict)
+    arguments: str = "FILE..."
 
     @property
     def metrics(self) -> dict[str, Any]:

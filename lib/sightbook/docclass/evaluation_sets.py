@@ -92,13 +92,8 @@ def evaluation_sets(params: EvaluateDocclass, run: Path, skipped: Skipped) -> Se
         folder = resolve_path(data)
         own = trained.data != "synthetic" and folder == resolve_path(trained.data)
         if own:
-            shares = {
-                "train": 1 - trained.calibration - trained.test,
-                "calibration": trained.calibration,
-                "test": trained.test,
-            }
-            shares = {name: share for name, share in shares.items() if share > 0}
-            found = pool(folder, fractions=shares, salt=str(trained.seed), max_bad=params.max_bad)
+            salt = str(trained.seed)
+            found = pool(folder, fractions=trained.shares, salt=salt, max_bad=params.max_bad)
         else:
             found = pool(folder, max_bad=params.max_bad)
         for file, reason in found.skipped:

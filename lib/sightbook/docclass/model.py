@@ -86,7 +86,9 @@ class Embedder(nn.Module):
             ``[B, dim]`` of length 1.
         """
         features = self.squeeze(self.backbone((img - self.mean) / self.std)[-1])
-        return nn.functional.normalize(self.embed(features.flatten(1)).float())
+        embedding = self.embed(features.flatten(1)).float()
+        # As functional.normalize, in operations that leave the width known in an exported graph.
+        return embedding * embedding.square().sum(1, keepdim=True).clamp_min(1e-12).rsqrt()
 
 
 def build_embedder(

@@ -97,8 +97,20 @@ class TrainDocclass(FitParams):
     validation_views: int = Field(8, ge=2, description="views of each of them")
     max_bad: int = Field(20, ge=0, description="unreadable templates skipped before it stops")
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each split of `data`, empty ones left out."""
+        kept = 1 - self.calibration - self.test
+        shares = {"train": kept, "calibration": self.calibration, "test": self.test}
+        return {name: share for name, share in shares.items() if share > 0}
+
     @model_validator(mode="after")
     def _head_fits(self) -> Self:
+        if self.calibration + self.test >= 1:
+            raise ValueError(
+                f"calibration {self.calibration} and test {self.test} leave no classes to "
+                "train on: their sum must stay below 1"
+            )
         cosine = self.head in ("cosface", "sampled_cosface")
         if cosine and self.margin >= 1:
             raise ValueError(

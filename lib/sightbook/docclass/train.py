@@ -118,11 +118,9 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
     """
     own, held_back = None, []
     if params.data != "synthetic":
-        kept = 1 - params.calibration - params.test
-        shares = {"train": kept, "calibration": params.calibration, "test": params.test}
         classes = pool(
             resolve_path(params.data),
-            fractions={name: share for name, share in shares.items() if share > 0},
+            fractions=params.shares,
             salt=str(params.seed),
             max_bad=params.max_bad,
         )

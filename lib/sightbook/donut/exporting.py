@@ -25,6 +25,7 @@ from sightbook.donut.lines import LineCrops, SyntheticZones
 from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
+from sightbook.params import ParameterError
 from sightbook.runs import find_run, read_json, write_atomic
 
 PARITY_SEED = 0xE4
@@ -36,7 +37,10 @@ def export_run(run: Path, params: ExportModel) -> Exported:
 
     Raises:
         RunError: no such run, or it holds no trained reader.
+        ParameterError: names and shapes of its graphs are asked to be others.
     """
+    if params.onnx:
+        raise ParameterError("onnx: names and shapes of Donut's graphs are fixed; leave it empty")
     if (run / "page").is_dir():
         from sightbook.donut.page_exporting import export_page_run
 

@@ -1,0 +1,177 @@
+"""Export of a document-type run: the file, parity, the int8 variant, latency, the model card."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+import sightbook
+from sightbook import onnx
+from sightbook.docclass.card import model_card
+from sightbook.docclass.evaluation_sets import registered
+from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_static
+from sightbook.docclass.metrics import verification
+from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.predict import MODEL, Predictor
+from sightbook.docclass.search_metrics import identification, search
+from sightbook.docclass.show_train import embed
+from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.train import WEIGHTS
+from sightbook.docclass.views import views_of
+from sightbook.exporting import Exported, ExportModel
+from sightbook.files import write_atomic
+from sightbook.runs import find_run, read_json
+
+PARITY_SEED = 0xE4
+"""Seed of the types on which variants are compared: none of training's or evaluation's."""
+
+TYPES, VIEWS = 60, 6
+CALIBRATION_VIEWS = 96
+
+
+def export_run(run: Path, params: ExportModel) -> Exported:
+    """Export a run into its own folder.
+
+    Raises:
+        RunError: no such run, or it holds no trained network.
+        ParameterError: `params.onnx` does not fit the network.
+    """
+    file = write_package(run, OnnxOptions.of(params.onnx, params.opset))
+    types = synthetic_store(TYPES, PARITY_SEED)
+    views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
+    samples = min(len(views), params.samples)
+    model = load_embedder(run / WEIGHTS)
+    parity = {"embedding": parity_of(model, file, types, views[:: max(1, len(views) // samples)])}
+    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    if params.int8:
+        target = run / "int8" / MODEL
+        target.parent.mkdir(exist_ok=True)
+        seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
+        quantize_static(file, target, seen)
+        variants.append(measure(target, "int8", types, views, labels, params.repeats))
+    speed = {
+        "torch_batch1_ms": round(torch_latency(model, params.repeats), 3),
+        "onnxruntime_batch1_ms": variants[0]["batch1_ms"],
+    }
+    exported = Exported(run, [file], parity, variants, speed, "--register TEMPLATES FILE...")
+    write_atomic(run / "model_card.md", model_card(run, exported))
+    return exported
+
+
+def write_package(run: Path, options: OnnxOptions | None = None) -> Path:
+    """Write `model.onnx` of a run; a threshold that was calibrated for these weights is kept.
+
+    Raises:
+        RunError: the run holds no trained network.
+    """
+    find_run("docclass", run, needs=WEIGHTS)
+    return export_embedder(load_embedder(run / WEIGHTS), run / MODEL, metadata(run), options)
+
+
+def ensure_package(run: Path) -> Path:
+    """The run's exported file, written if it is missing or older than its weights."""
+    file, weights = run / MODEL, run / WEIGHTS
+    fresh = file.is_file() and (
+        not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
+    )
+    return file if fresh else write_package(run)
+
+
+def metadata(run: Path) -> dict[str, Any]:
+    """What the file says about itself: provenance, parameters, metrics, threshold."""
+    record = read_json(run / "run.json")
+    final = run / "metrics.json"
+    metrics = read_json(final) if final.is_file() else {}
+    facts = {
+        "version": sightbook.__version__,
+        "run": record["run"],
+        "git": record.get("git"),
+        "dataset": record.get("dataset"),
+        "params": yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")),
+        "metrics": {name: value for name, value in metrics.items() if "/" in name},
+    }
+    threshold = (metrics.get("evaluate") or {}).get("threshold")
+    return {**facts, "threshold": threshold} if threshold else facts
+
+
+def parity_of(
+    model: Embedder, file: Path, types: Store, views: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Difference of embeddings between onnxruntime and PyTorch, and whether they answer alike.
+
+    Returns:
+        As `onnx.parity`, `same_top1`: share of views whose nearest template is the same one, and
+        `views`.
+    """
+    predictor = Predictor(file)
+    clean, _ = registered(types)
+    ours, theirs = predictor.embed(views), embed(model, views)
+    templates = predictor.embed(types.pixels), embed(model, clean)
+    answers = [(e @ t.T).argmax(axis=1) for e, t in zip((ours, theirs), templates, strict=True)]
+    same = float((answers[0] == answers[1]).mean())
+    return {**onnx.parity([ours], [theirs]), "same_top1": same, "views": len(views)}
+
+
+def measure(
+    file: Path,
+    name: str,
+    types: Store,
+    views: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    repeats: int,
+) -> dict[str, Any]:
+    """Size, speed on one CPU thread, and accuracy of one variant on generated unseen types.
+
+    Returns:
+        `megabytes`, `batch1_ms` and `batch64_ms` (medians of the network alone), `embeddings_s` at
+        batch 64, `top1` among clean templates, `tpr_1e-2` and `tpr_1e-3` over all pairs of views,
+        `types` and `views`.
+    """
+    session = onnx.session(file, threads=1)
+    entry = session.get_inputs()[0]
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    side = int(entry.shape[2])
+    rng = np.random.default_rng(0)
+    spent = {}
+    for batch in (1, 64):
+        pixels = rng.random((fixed or batch, 3, side, side), dtype=np.float32)
+        spent[batch] = onnx.latency(session, {entry.name: pixels}, repeats)["median_ms"]
+    predictor = Predictor(file)
+    queries = predictor.embed(views)
+    found = search(queries, labels, predictor.embed(types.pixels), types.classes, types.families)
+    pairs = verification(queries, labels, types.families, fprs=(1e-2, 1e-3), bootstrap=0)
+    return {
+        "variant": name,
+        "megabytes": round(onnx.file_size(file), 2),
+        "batch1_ms": round(spent[1], 3),
+        "batch64_ms": round(spent[64], 2),
+        "embeddings_s": round((fixed or 64) / spent[64] * 1000),
+        "top1": round(identification(found, bootstrap=0).top1.value, 4),
+        "tpr_1e-2": round(pairs.at(1e-2).tpr, 4),
+        "tpr_1e-3": round(pairs.at(1e-3).tpr, 4),
+        "types": len(types.names),
+        "views": len(views),
+    }
+
+
+def torch_latency(model: Embedder, repeats: int) -> float:
+    """Median milliseconds of PyTorch for one picture on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pixels = torch.rand(1, 3, model.config.side, model.config.side)
+        spent = []
+        with torch.inference_mode():
+            for _ in range(repeats + 2):
+                start = time.perf_counter()
+                model(pixels)
+                spent.append((time.perf_counter() - start) * 1000)
+    finally:
+        torch.set_num_threads(threads)
+    return float(np.median(spent[2:]))

@@ -1,0 +1,358 @@
+"""Which registered type does a photo show, or none of them: onnxruntime, numpy and OpenCV.
+
+from sightbook import docclass
+predictor = docclass.Predictor(register="templates/")
+found = predictor.predict(image)            # uint8 RGB [H, W, 3]
+found.type, found.score, found.runner_up    # type is None below the threshold
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sightbook import onnx
+from sightbook.docclass.data import MIN_SIDE, read_classes
+from sightbook.docclass.quad import find_quads, straighten
+from sightbook.docclass.registry import Registry, RegistryError, top_two
+from sightbook.files import atomic_file
+from sightbook.images import ImageError, Skipped, content_hash, iter_images, open_image
+from sightbook.params import resolve_path
+from sightbook.runs import find_run, outputs_root
+from sightbook.validation import DataError, Report
+
+MODEL = "model.onnx"
+
+Image = NDArray[np.uint8]
+
+_BATCH = 64
+_MAX_BAD_TEMPLATES = 1000
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The answer for one picture.
+
+    Attributes:
+        type: the registered type, None where the best score is below the threshold.
+        score: cosine similarity to the best type's nearest template, -1 to 1.
+        candidate: the best type, whatever its score.
+        runner_up: the second best type; None where only one is registered.
+        runner_up_score: its score; None as `runner_up`.
+        threshold: what `score` was held against.
+        quad: corners ``[[x, y], ...]`` of the card that was cut out of the photo; None where the
+            whole picture was taken.
+        seconds: wall-clock time of the batch, for each of its pictures.
+    """
+
+    type: str | None
+    score: float
+    candidate: str
+    runner_up: str | None
+    runner_up_score: float | None
+    threshold: float
+    quad: list[list[float]] | None = None
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        row = asdict(self)
+        for name in ("score", "runner_up_score", "threshold", "seconds"):
+            row[name] = None if row[name] is None else round(row[name], 4)
+        return row
+
+
+def model_file(model: str | Path | None) -> Path:
+    """The exported file.
+
+    Args:
+        model: `reference` or None (the shipped one), `latest`, a run's name, a folder, or the path
+            of a `.onnx` file.
+
+    Raises:
+        RunError: there is none; says which runs there are.
+    """
+    name = str(model or "reference")
+    if name.endswith(".onnx"):
+        return resolve_path(name)
+    return find_run("docclass", name, needs=MODEL) / MODEL
+
+
+class Predictor:
+    """Embeds pictures and compares them with registered templates.
+
+    Args:
+        model: as `model_file` takes it.
+        register: folder of templates (a picture a type, a sub-folder a type), a registry's `.npz`,
+            or a `Registry`; None to add types by hand.
+        threshold: score from which on a type is believed; None takes the calibrated one that is
+            recorded in the model.
+        crop: look for a card in the photo too, and take it or the whole picture, whichever is more
+            like a registered type.
+        threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
+
+    Raises:
+        RunError: no such model.
+        ValueError: the model is of another line, or no threshold is known.
+        RegistryError: the registry is empty, damaged or of another model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        register: str | Path | Registry | None = None,
+        *,
+        threshold: float | None = None,
+        crop: bool = False,
+        threads: int | None = 1,
+    ) -> None:
+        self.file = model_file(model)
+        self._session = onnx.session(self.file, threads)
+        self.metadata = onnx.metadata(self._session)
+        if self.metadata.get("line") != "docclass":
+            raise ValueError(
+                f"{self.file}: expected a model of docclass, found {self.metadata.get('line')!r}"
+            )
+        shape = self._session.get_inputs()[0].shape
+        self._input = self._session.get_inputs()[0].name
+        self.side = int(shape[2])
+        self._batch = shape[0] if isinstance(shape[0], int) else None
+        self.dim = int(self.metadata["dim"])
+        self.weights = str(self.metadata["weights"])
+        self._threshold = threshold
+        self.crop = crop
+        self.problems: list[str] = []
+        self.registry = Registry(self.weights, self.dim)
+        if isinstance(register, Registry):
+            self._check_maker(register)
+            self.registry = register
+        elif register is not None:
+            self._open_register(Path(register))
+
+    @property
+    def threshold(self) -> float:
+        """Score from which on a type is believed.
+
+        Raises:
+            ValueError: the model was never calibrated and no threshold was given.
+        """
+        if self._threshold is not None:
+            return self._threshold
+        calibrated = self.metadata.get("threshold")
+        if not calibrated:
+            raise ValueError(
+                f"{self.file}: has no calibrated threshold; run 03_evaluate_docclass on its run, "
+                "or give one (threshold=0.5, on the command line -o threshold 0.5)"
+            )
+        return float(calibrated["value"])
+
+    def embed(self, images: Iterable[Image]) -> NDArray[np.float32]:
+        """Embed pictures of any size.
+
+        Args:
+            images: each uint8, RGB ``[H, W, 3]`` or grey ``[H, W]``.
+
+        Returns:
+            float32 ``[n, dim]`` of unit length.
+        """
+        pixels = [self._pixels(image) for image in images]
+        parts = [np.zeros((0, self.dim), np.float32)]
+        step = self._batch or _BATCH
+        for start in range(0, len(pixels), step):
+            batch = np.stack(pixels[start : start + step]).astype(np.float32) / 255
+            count = len(batch)
+            if self._batch and count < self._batch:
+                filler = np.zeros((self._batch - count, *batch.shape[1:]), np.float32)
+                batch = np.concatenate([batch, filler])
+            parts.append(self._session.run(None, {self._input: batch})[0][:count])
+        return np.concatenate(parts)
+
+    def register(self, type: str, *images: Image) -> None:
+        """Add templates of a type from pictures."""
+        self.registry.add(type, self.embed(images))
+
+    def predict(self, image: Image) -> Identification:
+        """Identify one picture, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``."""
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Identification]:
+        """Identify several pictures.
+
+        Raises:
+            RegistryError: nothing is registered.
+            ValueError: no threshold is known, or a picture is smaller than 16 pixels.
+        """
+        start, threshold = time.perf_counter(), self.threshold
+        looks: list[Image] = []
+        owners: list[int] = []
+        quads: list[list[list[float]] | None] = []
+        for owner, image in enumerate(images):
+            looks.append(image)
+            owners.append(owner)
+            quads.append(None)
+            for quad in find_quads(_rgb(image)) if self.crop else []:
+                looks.append(straighten(_rgb(image), quad))
+                owners.append(owner)
+                quads.append(np.round(quad, 1).tolist())
+        scores = self.registry.scores(self.embed(looks))
+        found: dict[int, Identification] = {}
+        for owner, corners, (first, best, second, other) in zip(
+            owners, quads, top_two(scores, self.registry.types), strict=True
+        ):
+            if owner in found and found[owner].score >= best:
+                continue
+            found[owner] = Identification(
+                type=first if best >= threshold else None,
+                score=best,
+                candidate=first,
+                runner_up=second,
+                runner_up_score=None if second is None else other,
+                threshold=threshold,
+                quad=corners,
+            )
+        each = (time.perf_counter() - start) / max(1, len(images))
+        return [replace(found[owner], seconds=each) for owner in range(len(images))]
+
+    def _pixels(self, image: Image) -> Image:
+        """A picture as the network gets it, uint8 ``[3, side, side]``."""
+        if min(image.shape[:2]) < MIN_SIDE:
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
+        square = (self.side, self.side)
+        small = cv2.resize(_rgb(image), square, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8).transpose(2, 0, 1)
+
+    def _open_register(self, path: Path) -> None:
+        path = path.expanduser()
+        if path.suffix == ".npz":
+            self.registry = Registry.load(path, self.weights)
+        else:
+            self._register_folder(path)
+        if not len(self.registry):
+            listed = "".join(f"\n  {problem}" for problem in self.problems)
+            raise RegistryError(f"{path}: holds no usable template{listed}")
+
+    def _check_maker(self, registry: Registry) -> None:
+        if registry.model != self.weights:
+            raise RegistryError(
+                f"the registry was made by model {registry.model[:12]}, this is model "
+                f"{self.weights[:12]}: register the templates again with this model"
+            )
+
+    def _register_folder(self, folder: Path) -> None:
+        """Register a folder's templates; embeddings are kept by the pictures' contents."""
+        report, skipped = Report(), Skipped(_MAX_BAD_TEMPLATES)
+        classes = read_classes(folder, report=report, skipped=skipped)
+        self.problems += [f"{name}: {reason}" for name, reason in skipped]
+        self.problems += [f"{problem.where}: {problem.message}" for problem in report.problems]
+        cache = _cache_file(folder, self.weights)
+        known = _read_cache(cache)
+        hashes = {file: content_hash(file) for item in classes for file in item.files}
+        new = [file for file, value in hashes.items() if value not in known]
+        for start in range(0, len(new), _BATCH):
+            part = new[start : start + _BATCH]
+            rows = self.embed(open_image(file, at_least=2 * self.side) for file in part)
+            known |= {hashes[file]: row for file, row in zip(part, rows, strict=True)}
+        if new:
+            _write_cache(cache, {value: known[value] for value in hashes.values()})
+        for item in classes:
+            self.registry.add(item.name, np.stack([known[hashes[file]] for file in item.files]))
+
+
+def _rgb(image: Image) -> Image:
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _cache_file(folder: Path, weights: str) -> Path:
+    place = hashlib.sha256(f"{folder.resolve()}\0{weights}".encode()).hexdigest()[:16]
+    return outputs_root() / "data" / "docclass" / ".cache" / f"registry-{place}.npz"
+
+
+def _read_cache(path: Path) -> dict[str, NDArray[np.float32]]:
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return dict(zip(kept["hashes"].tolist(), kept["embeddings"], strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}  # a damaged cache is computed anew
+
+
+def _write_cache(path: Path, rows: Mapping[str, NDArray[np.float32]]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as target, target.open("wb") as file:
+            np.savez(
+                file, hashes=np.array(list(rows), np.str_), embeddings=np.stack([*rows.values()])
+            )
+    except OSError:
+        pass  # an installation that cannot be written to predicts all the same
+
+
+def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
+    """`sightbook predict docclass`: prints an answer a picture; 1 if anything could not be read.
+
+    Options: `register` (folder or .npz), `model`, `json`, `threshold`, `crop` (false), `threads`
+    (1), `save` (writes the registry to that .npz).
+    """
+    known = {"threshold", "crop", "threads"}
+    unknown = {k for k, v in options.items() if v is not None} - known
+    unknown -= {"json", "model", "register", "save"}
+    if unknown:
+        print(
+            f"docclass knows no option {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(sorted({*known, 'save'}))}"
+        )
+        return 2
+    if options.get("register") is None:
+        print("docclass compares with registered templates: give --register FOLDER (or a .npz)")
+        return 2
+    settings = {name: options[name] for name in known if options.get(name) is not None}
+    try:
+        predictor = Predictor(options.get("model"), options["register"], **settings)
+        predictor.threshold  # noqa: B018 - known before the first picture is read
+    except (RegistryError, DataError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for problem in predictor.problems:
+        print(f"template left out: {problem}", file=sys.stderr)
+    if options.get("save"):
+        predictor.registry.save(str(options["save"]))
+    bad = len(predictor.problems)
+    for picture in iter_images(files):
+        try:
+            if picture.image is None:
+                raise picture.error or ImageError(picture.name)
+            found = predictor.predict(picture.image)
+        except ValueError as error:
+            bad += 1
+            reason = str(error)
+            row = {"file": picture.name, "error": reason}
+            shown = reason if reason.startswith(picture.name) else f"{picture.name}: {reason}"
+            print(json.dumps(row, ensure_ascii=False) if options.get("json") else shown, flush=True)
+            continue
+        row = {"file": picture.name, **found.to_dict()}
+        shown = describe(picture.name, found)
+        print(json.dumps(row, ensure_ascii=False) if options.get("json") else shown, flush=True)
+    return int(bad > 0)
+
+
+def describe(name: str, found: Identification) -> str:
+    """An answer for the terminal."""
+    second = f", then {found.runner_up} {found.runner_up_score:.2f}" if found.runner_up else ""
+    if found.type is None:
+        return (
+            f"{name}: none of the registered types (nearest {found.candidate} {found.score:.2f}"
+            f"{second}; threshold {found.threshold:.2f})"
+        )
+    return f"{name}: {found.type} {found.score:.2f}{second}"
