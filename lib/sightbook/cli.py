@@ -28,8 +28,8 @@ class UsageError(RuntimeError):
 def app() -> None:
     """Train, evaluate, export and use vision models, notebook by notebook.
 
-    A line is one problem (donut reads documents, docclass names their type). Its notebooks 01 to 04 prepare data, train,
-    evaluate and export; every run leaves its record in outputs/LINE/RUN.
+    A line is one problem (donut reads documents, docclass names their type). Its notebooks 01 to 04
+    prepare data, train, evaluate and export; every run leaves its record in outputs/LINE/RUN.
 
     \b
     First steps:
@@ -117,8 +117,8 @@ def demo(line: str) -> None:
     """Walk LINE from data to an exported model, as run 'demo'.
 
     Runs the line's notebooks 01 to 04. Training takes params/LINE/demo.yaml (or the one file there
-    that ends in _demo.yaml), another stage demo.STAGE.yaml if there is one. A demo that was cut off goes on; a complete one
-    starts anew.
+    that ends in _demo.yaml), another stage demo.STAGE.yaml if there is one. A demo that was cut off
+    goes on; a complete one starts anew.
     """
     from sightbook import notebooks, report, runs
 

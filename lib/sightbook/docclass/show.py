@@ -12,7 +12,9 @@ from sightbook.docclass.evaluate import MODEL, PIXELS, Evaluation
 from sightbook.docclass.evaluation_sets import registered
 from sightbook.docclass.hard_cases import FACTOR_FPR, FactorPoint
 from sightbook.docclass.metrics import OperatingPoint
-from sightbook.docclass.views import FACTORS
+from sightbook.docclass.predict import Predictor
+from sightbook.docclass.store import synthetic_store
+from sightbook.docclass.views import FACTORS, render_view
 from sightbook.plot_style import (
     INK,
     MUTED,
@@ -190,6 +192,34 @@ def confusions(result: Evaluation) -> Plot:
             show_image(ax, picture, title, characters=23)
             if step == 0 and case.wrong:
                 ax.set_title(title, fontsize=9, color=WRONG, loc="left", pad=4)
+    return plot
+
+
+def identified(predictor: Predictor, seed: int, types: int = 12, photos: int = 5) -> Plot:
+    """Generated types registered with one template each, and what is said of some photos.
+
+    The last photo is of a type that is not registered. Photos stand above, the template that each
+    is nearest to below.
+    """
+    store = synthetic_store(types + 1, seed)
+    templates, _ = registered(store)
+    for index in range(types):
+        predictor.register(f"type {index + 1}", store.pixels[index])
+    shown = [*np.linspace(0, types - 1, photos - 1).round().astype(int).tolist(), types]
+    plot = Plot(12, 5.4)
+    for place, index in enumerate(shown):
+        rng = np.random.default_rng([seed, index])
+        view = render_view(store.pixels[index], float(store.aspects[index]), rng, "medium")
+        found = predictor.predict(view)
+        nearest = int(found.candidate.removeprefix("type ")) - 1
+        truth = f"type {index + 1}" if index < types else "not registered"
+        answer = found.type or "none of them"
+        right = answer == (truth if index < types else "none of them")
+        show_image(plot.add_subplot(2, photos, place + 1), view, f"{truth}: read as {answer}")
+        ax = plot.add_subplot(2, photos, photos + place + 1)
+        show_image(ax, templates[nearest], f"{found.candidate}, similarity {found.score:.2f}")
+        if not right:
+            ax.title.set_color(WRONG)
     return plot
 
 

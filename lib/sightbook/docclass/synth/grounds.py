@@ -32,7 +32,9 @@ def ground(rng: np.random.Generator, size: tuple[int, int], palette: Palette) ->
 def two_colours(field: Field, a: Colour, b: Colour) -> Canvas:
     """Colour a field of 0..1: 0 is `a`, 1 is `b`."""
     share = np.clip(field, 0, 1)[..., None]
-    return (np.float32(a) * (1 - share) + np.float32(b) * share).astype(np.uint8)
+    return (np.asarray(a, np.float32) * (1 - share) + np.asarray(b, np.float32) * share).astype(
+        np.uint8
+    )
 
 
 def _blend(a: Canvas, b: Canvas, share: Field) -> Canvas:
@@ -104,9 +106,9 @@ def _brushed(rng: np.random.Generator, size: tuple[int, int], p: Palette) -> Can
 def _cloudy(rng: np.random.Generator, size: tuple[int, int], p: Palette) -> Canvas:
     field = clouds(rng, size, int(rng.integers(2, 9)))
     if rng.random() < 0.4:  # marble
-        field = np.abs(2 * field - 1) ** 0.5
+        field = np.sqrt(np.abs(2 * field - 1))
     elif rng.random() < 0.4:  # torn edges
-        field = np.clip((field - 0.5) * rng.uniform(3, 20) + 0.5, 0, 1)
+        field = np.clip((field - 0.5) * np.float32(rng.uniform(3, 20)) + 0.5, 0, 1)
     return two_colours(np.asarray(field, np.float32), p.ground, p.second)
 
 

@@ -120,7 +120,7 @@ def stamp(
     cover = mask[y0 - top : y1 - top, x0 - left : x1 - left, None].astype(np.float32)
     cover *= alpha / 255
     part = canvas[y0:y1, x0:x1]
-    part[...] = part * (1 - cover) + np.float32(colour) * cover
+    part[...] = part * (1 - cover) + np.asarray(colour, np.float32) * cover
 
 
 def strokes(rng: np.random.Generator, count: int, height: int) -> NDArray[np.uint8]:

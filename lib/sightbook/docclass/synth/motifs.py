@@ -292,7 +292,7 @@ def _photo(rng: np.random.Generator, canvas: Canvas, p: Palette) -> None:
         r = np.hypot((xs - x) / stretch, (ys - y) * stretch) / (size * 0.45)
         light = np.hypot((xs - x) / stretch + size * 0.15, (ys - y) * stretch + size * 0.15)
         shade = np.clip(1.15 - light / (size * 0.7), 0.1, 1.2)[..., None]
-        colour = np.float32(_accent(rng, p))
+        colour = np.asarray(_accent(rng, p), np.float32)
         texture = 1 + 0.3 * (clouds(rng, (width, height), int(rng.integers(4, 24))) - 0.5)
         body = np.clip(
             colour * shade * texture[..., None] + 90 * np.maximum(shade - 0.95, 0), 0, 255

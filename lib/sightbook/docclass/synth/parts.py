@@ -58,9 +58,9 @@ def network_mark(
     if kind <= 1:  # two discs
         pairs = (((220, 30, 40), (245, 160, 30)), ((30, 110, 200), (210, 40, 60)))
         radius = int(size / 2)
-        for number, colour in enumerate(pairs[kind]):
+        for number, tone in enumerate(pairs[kind]):
             at = int(x + radius + number * size * 0.62), int(y + radius)
-            cv2.circle(canvas, at, radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(canvas, at, radius, tone, -1, cv2.LINE_AA)
         if rng.random() < 0.5:
             write(
                 canvas, "DuoPay", x + size * 0.1, y + size * 0.32, size * 0.34, (255, 255, 255), 1

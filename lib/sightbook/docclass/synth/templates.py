@@ -202,7 +202,8 @@ def _identity(rng: np.random.Generator, long_side: int) -> Canvas:
             write(canvas, line, 0.03 * width, (0.82 + 0.08 * row) * height, 0.06 * height,
                   (25, 25, 30), 6, width=0.94 * width)  # fmt: skip
     if rng.random() < 0.4:
-        parts.seal(rng, canvas, *rng.uniform(0.3, 0.9, 2) * (width, height), 0.35 * height)
+        x, y = (rng.uniform(0.3, 0.9, 2) * (width, height)).tolist()
+        parts.seal(rng, canvas, x, y, 0.35 * height)
     if rng.random() < 0.5:
         box = (0.5 * width, 0.7 * height, 0.8 * width, 0.85 * height)
         parts.signature(rng, canvas, box, (30, 30, 60))
