@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from sightbook.files import write_atomic
 from sightbook.images import content_hash
 
 Item = TypeVar("Item")
@@ -165,6 +166,26 @@ def fingerprint(entries: Iterable[tuple[str, Path | bytes | None, Any]]) -> Fing
         rows.append(json.dumps([Path(name).as_posix(), size, content, label_text]))
     digest = hashlib.sha256("\n".join(sorted(rows)).encode())
     return Fingerprint(digest.hexdigest(), len(rows), total)
+
+
+def keep_origin(folder: Path, origin: Mapping[str, Any]) -> None:
+    """Record how a data set's folder is made, as `origin.json`, or hold it against the record.
+
+    Raises:
+        DataError: the folder was made with other settings; says which.
+    """
+    file = folder / "origin.json"
+    text = json.dumps(origin, indent=2, sort_keys=True, default=str) + "\n"
+    if file.is_file() and file.read_text(encoding="utf-8") != text:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        new = json.loads(text)
+        differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+        changes = ", ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in differing)
+        raise DataError(
+            f"{folder} was made differently ({changes}). Choose another name for the data set, or "
+            "delete the folder to make it anew"
+        )
+    write_atomic(file, text)
 
 
 def split_by_hash(

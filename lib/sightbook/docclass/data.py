@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,8 @@ from sightbook.runs import outputs_root
 from sightbook.validation import DataError, Report, split_by_hash
 
 CLASSES_FILE = "classes.json"
+SPLITS_FILE = "splits.json"
+"""In a run's folder: content hash of each picture it was given -> train, calibration or test."""
 
 MIN_SIDE = 16
 """Smaller templates, in pixels, hold nothing to recognise them by."""
@@ -71,6 +73,31 @@ class Pool:
     def of(self, split: str) -> list[TemplateClass]:
         """Classes of a split."""
         return [item for item in self.classes if item.split == split]
+
+    def splits(self) -> dict[str, str]:
+        """Content hash of each picture -> its split."""
+        return {
+            self.hashes[_below(self.folder, file)]: item.split
+            for item in self.classes
+            for file in item.files
+        }
+
+    def holds(self, item: TemplateClass, hashes: Collection[str]) -> bool:
+        """Whether any picture of a class has one of these content hashes."""
+        return any(self.hashes[_below(self.folder, file)] in hashes for file in item.files)
+
+    def as_recorded(self, splits: Mapping[str, str]) -> Pool:
+        """The same pool with the splits that a run recorded; pictures it does not know keep theirs.
+
+        A class of which any picture was trained on counts as trained on.
+        """
+        classes = []
+        for item in self.classes:
+            hashes = [self.hashes[_below(self.folder, file)] for file in item.files]
+            known = {splits[value] for value in hashes if value in splits}
+            order = [name for name in ("train", "calibration", "test") if name in known]
+            classes.append(replace(item, split=order[0]) if order else item)
+        return replace(self, classes=classes)
 
     def families(self) -> dict[str, list[TemplateClass]]:
         """Classes by family, families of several classes first, the largest first."""

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.docclass.data import pool
+from sightbook.docclass.data import SPLITS_FILE, pool
 from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.views import FACTORS, VIEW_SIDE, render_factor
+from sightbook.files import read_json
 from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
 
@@ -96,9 +97,19 @@ def evaluation_sets(params: EvaluateDocclass, run: Path, skipped: Skipped) -> Se
             found = pool(folder, fractions=trained.shares, salt=salt, max_bad=params.max_bad)
         else:
             found = pool(folder, max_bad=params.max_bad)
+        recorded = run / SPLITS_FILE
+        splits = read_json(recorded) if recorded.is_file() else {}
+        found = found.as_recorded(splits)
         for file, reason in found.skipped:
             skipped.add(file, reason)
-        tested = found.of("test") if own else [c for c in found.classes if c.split != "calibration"]
+        # Of another folder, whatever the run did not train on is new to it.
+        trained_on = {value for value, split in splits.items() if split == "train"}
+        tested = [
+            item
+            for item in found.classes
+            if item.split == "test"
+            or (not own and item.split == "train" and not found.holds(item, trained_on))
+        ]
         test = load_store(tested, skipped=skipped)
         held_back = load_store(found.of("calibration"), skipped=skipped)
         if len(held_back):

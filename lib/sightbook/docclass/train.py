@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sightbook.docclass.data import TemplateClass, pool
+from sightbook.docclass.data import SPLITS_FILE, TemplateClass, pool
 from sightbook.docclass.heads import build_head
 from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, build_embedder, load_embedder, save_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.views import VIEW_SIDE, mixed_level, render_view, views_of
+from sightbook.files import write_json
 from sightbook.images import Skipped, image_files
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run, find_run
@@ -44,6 +45,7 @@ def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
     sets = training_sets(params, Skipped(params.max_bad, run.path / "skipped.jsonl"))
     if is_first_process():
         run.record(dataset=sets.fingerprint(), classes=sets.describe())
+        write_json(run.path / SPLITS_FILE, sets.splits)
     # Weights are drawn before `fit` seeds anything.
     seed_everything(params.seed)
     model = start_model(params)
@@ -80,11 +82,14 @@ class TrainingSets:
         own: classes of the user's folder; None when everything is generated.
         other: generated classes and extra ones; None if there are none.
         validation: classes that are never trained on.
+        splits: content hash of each of the user's pictures -> its split. Kept with the run, so that
+            evaluation never tests on what was trained on, whatever becomes of the folder.
     """
 
     own: Store | None
     other: Store | None
     validation: Store
+    splits: dict[str, str] = field(default_factory=dict)
 
     def describe(self) -> dict[str, int]:
         """Number of classes of each kind."""
@@ -117,6 +122,7 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
         DataError: the folder cannot be used.
     """
     own, held_back = None, []
+    splits: dict[str, str] = {}
     if params.data != "synthetic":
         classes = pool(
             resolve_path(params.data),
@@ -125,6 +131,7 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
             max_bad=params.max_bad,
         )
         own = load_store(classes.of("train"), skipped=skipped)
+        splits = classes.splits()
         if params.calibration:
             held_back.append(load_store(classes.of("calibration"), skipped=skipped))
     others = []
@@ -140,7 +147,7 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
             "raise templates)"
         )
     unseen = synthetic_store(params.validation_classes, params.seed + VALIDATION_SEED)
-    return TrainingSets(own, other, join([*held_back, unseen]))
+    return TrainingSets(own, other, join([*held_back, unseen]), splits)
 
 
 def extra_classes(params: TrainDocclass) -> list[TemplateClass]:

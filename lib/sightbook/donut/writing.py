@@ -16,7 +16,7 @@ import numpy as np
 from sightbook.donut.records import METADATA, Sample, ground_truth
 from sightbook.images import encode_image
 from sightbook.runs import write_atomic
-from sightbook.validation import DataError
+from sightbook.validation import DataError, keep_origin
 
 
 class Written(NamedTuple):
@@ -64,7 +64,8 @@ def write_folder(
     """
     folder = Path(path) / split
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_origin(folder, origin)
+    if origin is not None:
+        keep_origin(folder, origin)
     metadata = folder / METADATA
     known = _mend_metadata(metadata)
     kept = added = 0
@@ -142,23 +143,6 @@ def _plain(value: Any) -> Any:
         # A hundredth of a pixel is enough, and keeps the file readable.
         return np.round(value, 2).tolist() if value.dtype.kind == "f" else value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written to {METADATA}: {value!r}")
-
-
-def _keep_origin(folder: Path, origin: Mapping[str, Any] | None) -> None:
-    if origin is None:
-        return
-    file = folder / "origin.json"
-    text = json.dumps(origin, indent=2, sort_keys=True, default=str) + "\n"
-    if file.is_file() and file.read_text(encoding="utf-8") != text:
-        old = json.loads(file.read_text(encoding="utf-8"))
-        new = json.loads(text)
-        differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-        changes = ", ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in differing)
-        raise DataError(
-            f"{folder} was made differently ({changes}). Choose another name for the data set, or "
-            "delete the folder to make it anew"
-        )
-    write_atomic(file, text)
 
 
 def _mend_metadata(path: Path) -> set[str]:
