@@ -168,12 +168,17 @@ def pool(
     else:
         links = [FamilyLink(**link) for link in facts["links"]]
         classes = [replace(item, family=facts["families"][item.name]) for item in classes]
+        first = {item.name: min(hashes[_below(folder, f)] for f in item.files) for item in classes}
+        # A family goes by its smallest hash: names may change, contents decide.
+        family: dict[str, str] = {}
+        for item in classes:
+            family[item.family] = min(family.get(item.family, first[item.name]), first[item.name])
         splits = split_by_hash(
             classes,
             fractions,
             salt,
-            key=lambda item: min(hashes[_below(folder, file)] for file in item.files),
-            group=lambda item: item.family,
+            key=lambda item: first[item.name],
+            group=lambda item: family[item.family],
         )
         place = {item.name: name for name, part in splits.items() for item in part}
         classes = [replace(item, split=place[item.name]) for item in classes]

@@ -23,10 +23,12 @@ GRID = 32
 """Cells a side of the gradient map."""
 
 DUPLICATE_CORRELATION = 0.9
-ARTWORK_CORRELATION = 0.6
+ARTWORK_CORRELATION = 0.68
 """From here on two pictures share layout and drawing, whatever their colours."""
+SIMILAR_CORRELATION, SIMILAR_COLOUR = 0.6, 40.0
+"""From here on they do if their colours are not altogether different."""
 LIKELY_CORRELATION = 0.5
-"""From here on they do if hash and colours agree too."""
+"""From here on they do if hash and colours agree."""
 DUPLICATE_HASH, LIKELY_HASH = 8, 12
 DUPLICATE_COLOUR, LIKELY_COLOUR = 12.0, 20.0
 
@@ -149,8 +151,10 @@ def _close_pairs(
             one, two = signatures[a], signatures[b]
             hashed = int((one.bits != two.bits).sum())
             colour = float(np.sqrt(np.mean((one.colours - two.colours) ** 2)))
-            if correlation >= ARTWORK_CORRELATION or (
-                hashed <= LIKELY_HASH and colour <= LIKELY_COLOUR
+            if (
+                correlation >= ARTWORK_CORRELATION
+                or (correlation >= SIMILAR_CORRELATION and colour <= SIMILAR_COLOUR)
+                or (hashed <= LIKELY_HASH and colour <= LIKELY_COLOUR)
             ):
                 same = (
                     correlation >= DUPLICATE_CORRELATION
