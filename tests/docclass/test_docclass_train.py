@@ -164,6 +164,14 @@ def test_test_classes_are_never_read(tmp_path, monkeypatch):
     assert held == {c.name for c in classes.of("calibration")}
     assert classes.of("test")
     assert not (trained | held) & {c.name for c in classes.of("test")}
+    # Going on from that run, another seed does not bring its test classes into training.
+    run = open_run("docclass", "first", params, stage="train")
+    (run.path / "splits.json").write_text(json.dumps(sets.splits))
+    run.finish({})
+    later = TrainDocclass(data=str(tmp_path), seed=5, init="first", templates=2)
+    again = train.training_sets(later, Skipped(0))
+    assert set(again.own.names) == trained
+    assert again.splits == sets.splits
 
 
 def test_extra_classes_are_every_picture_of_a_folder(tmp_path):

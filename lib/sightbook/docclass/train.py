@@ -21,7 +21,7 @@ from sightbook.docclass.model import Embedder, build_embedder, load_embedder, sa
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.views import VIEW_SIDE, mixed_level, render_view, views_of
-from sightbook.files import write_json
+from sightbook.files import read_json, write_json
 from sightbook.images import Skipped, image_files
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run, find_run
@@ -130,8 +130,11 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
             salt=str(params.seed),
             max_bad=params.max_bad,
         )
+        # Going on from a run: what it held back stays held back.
+        earlier = recorded_splits(params.init)
+        classes = classes.as_recorded(earlier)
         own = load_store(classes.of("train"), skipped=skipped)
-        splits = classes.splits()
+        splits = {**earlier, **classes.splits()}
         if params.calibration:
             held_back.append(load_store(classes.of("calibration"), skipped=skipped))
     others = []
@@ -148,6 +151,14 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
         )
     unseen = synthetic_store(params.validation_classes, params.seed + VALIDATION_SEED)
     return TrainingSets(own, other, join([*held_back, unseen]), splits)
+
+
+def recorded_splits(init: str) -> dict[str, str]:
+    """Splits that the run which `init` names recorded; none for other kinds of start."""
+    if init in ("scratch", "pretrained"):
+        return {}
+    file = find_run("docclass", init) / SPLITS_FILE
+    return dict(read_json(file)) if file.is_file() else {}
 
 
 def extra_classes(params: TrainDocclass) -> list[TemplateClass]:

@@ -97,8 +97,8 @@ LEVELS: Mapping[str, ViewSettings] = MappingProxyType(
             occlusion=0.3,
         ),
         "wild": ViewSettings(
-            turn=22, tilt=38, margin=0.4, crop=0.16, light=0.9, contrast=0.35, cast=0.22,
-            saturation=0.5, shade=0.75, glare=0.35, blur=1.9, noise=16, shrink=2.8, jpeg=0.5,
+            turn=24, tilt=40, margin=0.4, crop=0.25, light=1.0, contrast=0.35, cast=0.22,
+            saturation=0.5, shade=0.75, glare=0.35, blur=3.0, noise=24, shrink=4.0, jpeg=0.5,
             occlusion=0.4,
         ),
     }
