@@ -21,7 +21,7 @@ test: $(READY)  ## unit tests, and every notebook executed
 		--nbval-lax notebooks tests -n 2 --dist loadfile
 
 lint: $(READY)  ## style of code and notebooks, types, notebooks without outputs
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify notebooks/*.ipynb

@@ -155,3 +155,14 @@ def test_landmarks_are_those_that_exist(folder: Path) -> None:
     write_report(folder)
     (folder / "model.onnx").write_bytes(b"x")
     assert [what for what, _ in landmarks(folder)] == ["report", "model", "card", "figures"]
+
+
+def test_many_figures_of_one_group_are_folded_away(tmp_path: Path) -> None:
+    run = runs.open_run("tiny", str(tmp_path / "r"), Parameters(), stage="evaluate")
+    points = [{"factor": "blur", "amount": index} for index in range(40)]
+    run.finish({"top1": 0.5, "robustness": points})
+    page = write_report(run.path).read_text(encoding="utf-8")
+    before, _, folded = page.partition("<details><summary>robustness: 40 figures</summary>")
+    assert "top1" in before
+    assert "amount: 39" in folded.partition("</details>")[0]
+    assert "amount: 39" not in before

@@ -22,6 +22,10 @@ _NOT_METRICS = ("step", "time", "epoch", "seconds", "samples_per_second", "data_
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
 
+_UNFOLDED = 16
+"""Figures of one group that are shown at once."""
+
+
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a run folder (or any folder of executed notebooks).
 
@@ -158,11 +162,25 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
     if not metrics:
         return ""
     own = {name: value for name, value in metrics.items() if not isinstance(value, Mapping)}
-    tables = [_table(own)] if own else []
+    tables = [_stage_metrics(own)] if own else []
     for stage, values in metrics.items():
         if isinstance(values, Mapping):
-            tables.append(f"<h3>{html.escape(stage)}</h3>{_table(_opened(values))}")
+            tables.append(f"<h3>{html.escape(stage)}</h3>{_stage_metrics(values)}")
     return "".join(tables)
+
+
+def _stage_metrics(values: Mapping[str, Any]) -> str:
+    """A stage's figures in a table; groups of many are folded away below it."""
+    rows: dict[str, Any] = {}
+    folded = []
+    for name, value in values.items():
+        opened = _opened({name: value})
+        if len(opened) <= _UNFOLDED:
+            rows |= opened
+        else:
+            title = f"{html.escape(_label(name))}: {len(opened)} figures"
+            folded.append(f"<details><summary>{title}</summary>{_table(opened)}</details>")
+    return _table(rows) + "".join(folded)
 
 
 def _opened(values: Mapping[str, Any]) -> dict[str, Any]:

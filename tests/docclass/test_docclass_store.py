@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from sightbook.docclass.data import TemplateClass
 
 from sightbook.docclass import store
+from sightbook.docclass.data import TemplateClass
 from sightbook.images import ImageError, Skipped
 
 

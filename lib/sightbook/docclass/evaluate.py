@@ -54,6 +54,8 @@ REGISTRY_SIZES = (2, 5, 10, 20, 50, 100, 200, 500)
 
 BATCH = 64
 
+SUMMARY_FPRS = (1e-2, 1e-3, 1e-4)
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -143,12 +145,36 @@ class Evaluation:
         """What goes into metrics.json."""
         return {
             "level": self.level,
+            "summary": self.summary,
             "sets": self.sets.describe(),
             "threshold": self.threshold.to_dict(),
             **{name.replace(" ", "_"): f.to_dict() for name, f in self.figures.items()},
             "robustness": [asdict(point) for point in self.robustness],
             "skipped": self.skipped,
         }
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The figures to look at first: the model's with intervals, those of plain pixels bare."""
+        rows: dict[str, Any] = {}
+        for name, figures in self.figures.items():
+            pairs, found = figures.verification, figures.open_set
+            shown: dict[str, Any] = {
+                _rate("TPR@FPR", point.target): _interval(point, pairs.n_impostor)
+                for point in pairs.points
+                if point.target in SUMMARY_FPRS and point.reachable
+            }
+            shown["top-1"] = figures.identification.top1.to_dict()
+            shown |= {
+                _rate("DIR@FAR", point.target): _interval(point, found.unknown)
+                for point in found.points
+                if point.target in SUMMARY_FPRS and point.reachable
+            }
+            if name == MODEL:
+                rows |= shown
+            else:
+                rows |= {f"{key}, {name}": value["value"] for key, value in shown.items()}
+        return rows
 
     def table(self) -> list[dict[str, Any]]:
         """Rows for display: figure, model and pixel floor with 95 % intervals, and n."""
@@ -295,6 +321,14 @@ def _by_size(found: Search, threshold: float) -> dict[int, float]:
     most = len(found.types) - 1
     sizes = sorted({size for size in REGISTRY_SIZES if size < most} | {most})
     return dict(zip(sizes, false_identifications(found, threshold, sizes), strict=True))
+
+
+def _rate(name: str, target: float) -> str:
+    return f"{name}={target:.0e}".replace("e-0", "e-")
+
+
+def _interval(point: OperatingPoint, n: int) -> dict[str, float]:
+    return {"value": point.tpr, "low": point.low, "high": point.high, "n": n}
 
 
 def _row(figure: str, model: str, pixels: str, n: str) -> dict[str, str]:

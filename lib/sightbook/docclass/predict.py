@@ -203,7 +203,7 @@ class Predictor:
             for quad in find_quads(_rgb(image)) if self.crop else []:
                 looks.append(straighten(_rgb(image), quad))
                 owners.append(owner)
-                quads.append(np.round(quad, 1).tolist())
+                quads.append(np.round(quad.astype(float), 1).tolist())
         scores = self.registry.scores(self.embed(looks))
         found: dict[int, Identification] = {}
         for owner, corners, (first, best, second, other) in zip(
