@@ -1,6 +1,7 @@
 """What a line subclasses to be trained by `training.fit`: a model, its steps, its optimiser."""
 
 import math
+import os
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,11 @@ class Task(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes files; the others of a launch only train."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def schedule_factor(step: int, total: int, warmup: float, schedule: str) -> float:

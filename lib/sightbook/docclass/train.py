@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run, find_run
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
-from sightbook.training_task import Task
+from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
 
 VALIDATION_SEED = 0x5EED
@@ -67,11 +66,6 @@ def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
     if is_first_process():
         save_embedder(task.model, run.path / WEIGHTS)
     return result.metrics
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes files; the others of a launch only train."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ beside it. Both are resumed exactly, each from its own checkpoints.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from sightbook.params import ParameterError
 from sightbook.runs import Run, find_run, open_run, point_to, read_json, write_json
 from sightbook.training import FitResult, fit, seed_everything
 from sightbook.training_data import ordered_batches
+from sightbook.training_task import is_first_process
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -63,11 +63,6 @@ def train(params: TrainDonut, run: Run) -> dict[str, Any]:
     network, metrics = train_finder(params, run, splits)
     located = locate_lines(splits, network, run.path)
     return {**train_reader(params, run, located), **metrics}
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes files; the others of a launch only train."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def train_finder(

@@ -1,0 +1,380 @@
+"""Export of an OCR run: the file, what the engine makes of it, parity, `.rten`, latency, the card.
+
+Which of the three networks a run holds is told by its weights: `detection.pt`, `recognition.pt` or
+`layout.pt`. A folder of three such folders (the shipped models) is exported as a whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+from torch import nn
+
+import sightbook
+from sightbook import onnx
+from sightbook.exporting import Exported, ExportModel
+from sightbook.files import write_atomic, write_json
+from sightbook.images import open_image
+from sightbook.ocr import engine, rten
+from sightbook.ocr.calibration import best_shift, count_words, sigmoid, total
+from sightbook.ocr.card import model_card
+from sightbook.ocr.data import line_rects, read_dataset
+from sightbook.ocr.export import (
+    export_detection,
+    export_layout,
+    export_recognition,
+    ocrs_arguments,
+)
+from sightbook.ocr.layout_data import page_words, word_features
+from sightbook.ocr.layout_engine import LayoutModelFile, Scores, arrange
+from sightbook.ocr.page import Page
+from sightbook.ocr.predict import MODEL, TASKS
+from sightbook.ocr.synth.pages import render_page
+from sightbook.params import resolve_path
+from sightbook.runs import RunError, read_json
+
+RTEN = "model.rten"
+CALIBRATION = "calibration.json"
+"""Of a detection run: how well words are found with each logit shift that was tried."""
+
+SEED = 0x0C4
+"""Of the generated pages that are measured on; drawn with the fonts kept for validation."""
+
+CALIBRATION_PAGES = 24
+"""Pages, at most, on which the detector's logit shift is chosen."""
+
+LINES = 128
+"""Lines, at most, that the recogniser is measured on."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A page, its picture as the engine prepares it, and whether it was generated."""
+
+    gray: engine.Gray
+    page: Page
+    generated: bool
+
+
+def export_run(run: Path, params: ExportModel) -> Exported:
+    """Export a run into its own folder.
+
+    Raises:
+        RunError: there is no trained network in it.
+        ContractError: a graph that the engine would refuse.
+    """
+    if task := task_of(run):
+        return export_task(run, task, params)
+    parts = [run / task for task in TASKS if task_of(run / task) == task]
+    if not parts:
+        raise RunError(
+            f"{run}: holds none of {', '.join(f'{task}.pt' for task in TASKS)}: it is no finished "
+            "run of 02_train_text_detection, 02_train_text_recognition or 02_train_layout"
+        )
+    done = [export_task(part, part.name, params) for part in parts]
+    cards = [(part / "model_card.md").read_text(encoding="utf-8") for part in parts]
+    write_atomic(run / "model_card.md", "\n".join(cards))
+    return Exported(
+        run,
+        [file for one in done for file in one.files],
+        {name: value for one in done for name, value in one.parity.items()},
+        [row for one in done for row in one.variants],
+        {name: value for one in done for name, value in one.speed.items()},
+    )
+
+
+def task_of(run: Path) -> str | None:
+    """Which network a run trained; None for none."""
+    return next((task for task in TASKS if (run / f"{task}.pt").is_file()), None)
+
+
+def export_task(run: Path, task: str, params: ExportModel) -> Exported:
+    """Export one network into its run's folder: `model.onnx`, `model.rten`, the card."""
+    samples = own_samples(run, params.samples) + generated_samples(params.samples)
+    made = {"detection": _detection, "recognition": _recognition, "layout": _layout}[task](
+        run, samples, params
+    )
+    write_atomic(run / "model_card.md", model_card(run, task, made))
+    return made
+
+
+def metadata(run: Path) -> dict[str, Any]:
+    """What the file says about itself: provenance, parameters, metrics."""
+    record = read_json(run / "run.json")
+    final = run / "metrics.json"
+    metrics = read_json(final) if final.is_file() else {}
+    return {
+        "version": sightbook.__version__,
+        "run": record["run"],
+        "git": record.get("git"),
+        "dataset": record.get("dataset"),
+        "params": training_params(run),
+        "metrics": {name: value for name, value in metrics.items() if "/" in name},
+    }
+
+
+def training_params(run: Path) -> dict[str, Any]:
+    """The run's resolved parameters."""
+    return yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")) or {}
+
+
+# --------------------------------------------------------------------------- samples
+
+
+def generated_samples(count: int) -> list[Sample]:
+    """Generated pages that no training saw."""
+    drawn = (render_page(SEED, index, validation=True) for index in range(count))
+    return [Sample(engine.prepare_image(made.image), made.page, True) for made in drawn]
+
+
+def own_samples(run: Path, count: int) -> list[Sample]:
+    """Validation pages of the data that the run was given; none where it was given none, or where
+    the data is not there any more."""
+    params = training_params(run)
+    folder = resolve_path(str(params.get("data") or "synthetic"))
+    if not folder.exists():
+        return []
+    _, held_out = read_dataset(folder, max_bad=10**6).split(params.get("validation") or 0.1)
+    return [
+        Sample(engine.prepare_image(open_image(page.image)), page, False)
+        for page in held_out[:count]
+        if page.image is not None
+    ]
+
+
+# --------------------------------------------------------------------------- detection
+
+
+def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+    from sightbook.ocr.detection import load_detection
+
+    model = load_detection(run / "detection.pt").eval()
+    given = training_params(run)
+    size = (int(given["height"]), int(given["width"]))
+    logits = [torch_logits(model, sample.gray, size) for sample in samples]
+    pages = [sample.page for sample in samples]
+    shift, curve = best_shift(logits[:CALIBRATION_PAGES], pages[:CALIBRATION_PAGES])
+    file = export_detection(
+        model, run / MODEL, size, shift=shift, metadata=metadata(run), opset=params.opset
+    )
+    session = onnx.session(file, threads=1)
+    maps = [engine.text_probabilities(session, sample.gray) for sample in samples]
+    ours = [sigmoid(part + np.float32(shift)) for part in logits]
+    start = time.perf_counter()
+    found = _rects(maps, pages)
+    after = (time.perf_counter() - start) / max(1, len(found))
+    same = [len(one) == len(other) for one, other in zip(found, _rects(ours, pages), strict=True)]
+    pixels = np.zeros((1, 1, *size), np.float32)
+    row: dict[str, Any] = {
+        "variant": "float32",
+        "megabytes": round(onnx.file_size(file), 2),
+        "batch1_ms": round(
+            onnx.latency(session, {"image": pixels}, params.repeats)["median_ms"], 1
+        ),
+        "postprocess_ms": round(1000 * after, 1),
+        "peak_MiB": round(onnx.peak_memory(file, {"image": pixels})),
+        **_word_figures(samples, found),
+        "pages": len(pages),
+    }
+    with torch.inference_mode():
+        seconds = _timed(lambda: model(torch.from_numpy(pixels)), params.repeats)
+    parity = {**onnx.parity(maps, ours), "same_words": float(np.mean(same)), "pages": len(pages)}
+    made = Exported(
+        run,
+        [file],
+        {"detection": parity},
+        [row],
+        {"torch_batch1_ms": round(1000 * seconds, 1), "onnxruntime_batch1_ms": row["batch1_ms"],
+         "logit_shift": shift},
+    )  # fmt: skip
+    write_json(run / CALIBRATION, {"threshold": engine.THRESHOLD, "shift": shift, "tried": curve})
+    return _with_rten(made)
+
+
+def torch_logits(model: nn.Module, gray: engine.Gray, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A detector's logits in PyTorch, cut to the part that shows the picture, ``[h, w]``."""
+    pixels, (rows, columns) = engine.detection_input(gray, *size)
+    with torch.inference_mode():
+        return model(torch.from_numpy(pixels))[0, 0, :rows, :columns].numpy()
+
+
+def _rects(maps: Sequence[NDArray[np.float32]], pages: Sequence[Page]) -> list[NDArray[np.float32]]:
+    return [
+        engine.find_words(part, (page.height, page.width))
+        for part, page in zip(maps, pages, strict=True)
+    ]
+
+
+def _word_figures(
+    samples: Sequence[Sample], found: Sequence[NDArray[np.float32]]
+) -> dict[str, float]:
+    """Word detection at exactly the engine's settings, of generated and of own pages."""
+    rows: dict[str, float] = {}
+    for generated, suffix in ((True, "generated"), (False, "own")):
+        pairs = [
+            pair for pair in zip(samples, found, strict=True) if pair[0].generated is generated
+        ]
+        if pairs:
+            counts = total(count_words(sample.page, rects) for sample, rects in pairs)
+            figures = {"F": counts.f, "precision": counts.precision, "recall": counts.recall}
+            rows |= {f"{name} {suffix}": round(value, 4) for name, value in figures.items()}
+    return rows
+
+
+# --------------------------------------------------------------------------- recognition
+
+
+def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+    from rapidfuzz.distance import Levenshtein
+
+    from sightbook.ocr.recognition import load_recognizer
+
+    model = load_recognizer(run / "recognition.pt").eval()
+    alphabet = model.config.alphabet
+    file = export_recognition(
+        model, run / MODEL, alphabet, metadata=metadata(run), opset=params.opset
+    )
+    pictures, texts = sample_lines(samples)
+    session = onnx.session(file, threads=1)
+    start = time.perf_counter()
+    read = engine.recognise(session, pictures, alphabet)
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    torch_read = engine.recognise(_TorchSession(model), pictures, alphabet)  # type: ignore[arg-type]
+    torch_seconds = time.perf_counter() - start
+    widest = pictures[int(np.argmax([picture.shape[1] for picture in pictures]))]
+    feed = np.full((1, 1, widest.shape[0], -(-widest.shape[1] // 50) * 50), -0.5, np.float32)
+    feed[0, 0, :, : widest.shape[1]] = widest
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(feed))
+    distances = [
+        Levenshtein.distance(one.text, text) for one, text in zip(read, texts, strict=True)
+    ]
+    row: dict[str, Any] = {
+        "variant": "float32",
+        "megabytes": round(onnx.file_size(file), 2),
+        "lines_s": round(len(pictures) / seconds, 1),
+        "peak_MiB": round(onnx.peak_memory(file, {"line_image": feed})),
+        "CER": round(sum(distances) / max(1, sum(map(len, texts))), 4),
+        "exact_lines": round(float(np.mean([distance == 0 for distance in distances])), 4),
+        "lines": len(pictures),
+    }
+    same = [a.text == b.text for a, b in zip(read, torch_read, strict=True)]
+    numbers = onnx.parity(session.run(None, {"line_image": feed}), [expected])
+    made = Exported(
+        run,
+        [file, file.with_name("alphabet.txt")],
+        {"recognition": {**numbers, "same_texts": float(np.mean(same)), "lines": len(pictures)}},
+        [row],
+        {
+            "torch_lines_s": round(len(pictures) / torch_seconds, 1),
+            "onnxruntime_lines_s": row["lines_s"],
+        },
+    )
+    print(f"with the ocrs engine: {ocrs_arguments(alphabet)}")
+    return _with_rten(made)
+
+
+def sample_lines(samples: Sequence[Sample]) -> tuple[list[engine.Gray], list[str]]:
+    """Legible lines of pages as the engine cuts them, and their texts."""
+    pictures, texts = [], []
+    for sample in samples:
+        for line in sample.page.lines():
+            if line.legible and line.text and not line.vertical:
+                pictures.append(engine.line_image(sample.gray, line_rects(line)))
+                texts.append(line.text)
+    step = max(1, len(pictures) // LINES)
+    return pictures[::step][:LINES], texts[::step][:LINES]
+
+
+class _TorchSession:
+    """A recogniser in PyTorch, in the shape of an onnxruntime session."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def get_inputs(self) -> list[Any]:
+        return [type("Entry", (), {"name": "line_image"})]
+
+    get_outputs = get_inputs
+
+    def run(self, names: Sequence[str], feeds: dict[str, NDArray[np.float32]]) -> list[Any]:
+        with torch.inference_mode():
+            return [self.model(torch.from_numpy(feeds["line_image"])).numpy()]
+
+
+# --------------------------------------------------------------------------- layout
+
+
+def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+    from sightbook.ocr.layout import load_layout
+
+    model = load_layout(run / "layout.pt").eval()
+    file = export_layout(model, run / MODEL, metadata=metadata(run), opset=params.opset)
+    judge = LayoutModelFile(file, threads=1)
+
+    def torch_judge(words: NDArray[np.float32]) -> Scores:
+        with torch.inference_mode():
+            mask = torch.ones(1, len(words))
+            scores = model(torch.from_numpy(words[None].astype(np.float32)), mask)
+        first, second, third = (part[0].numpy() for part in scores)
+        return first, second, third
+
+    quads = [page_words(sample.page).quads for sample in samples]
+    quads = [part for part in quads if len(part)]
+    start = time.perf_counter()
+    found = [arrange(part, judge) for part in quads]
+    seconds = (time.perf_counter() - start) / max(1, len(quads))
+    same = [one == arrange(part, torch_judge) for one, part in zip(found, quads, strict=True)]
+    words = word_features(quads[0])
+    numbers = onnx.parity(judge(words), torch_judge(words))
+    mask = np.ones((1, len(words)), np.float32)
+    feeds = {"words": words[None].astype(np.float32), "mask": mask}
+    row: dict[str, Any] = {
+        "variant": "float32",
+        "megabytes": round(onnx.file_size(file), 2),
+        "page_ms": round(1000 * seconds, 1),
+        "peak_MiB": round(onnx.peak_memory(file, feeds)),
+        "pages": len(quads),
+        "words_a_page": round(float(np.mean([len(part) for part in quads])), 1),
+    }
+    parity = {**numbers, "same_layout": float(np.mean(same)), "pages": len(quads)}
+    return Exported(run, [file], {"layout": parity}, [row], {"page_ms": row["page_ms"]})
+
+
+# --------------------------------------------------------------------------- shared
+
+
+def _with_rten(made: Exported) -> Exported:
+    """Add the `.rten` form, read back and held against the ONNX file, where it can be made."""
+    file = made.files[0]
+    if rten.available():
+        target = rten.convert(file, file.with_name(RTEN))
+        rten.check(target, file)
+        made.files.append(target)
+        made.variants.append({"variant": ".rten", "megabytes": round(onnx.file_size(target), 2)})
+    else:
+        print(f'no {RTEN}: pip install "sightbook[rten]" to have it written too')
+    return made
+
+
+def _timed(run: Callable[[], Any], repeats: int) -> float:
+    """Median seconds on one thread, after two runs to warm up."""
+    threads, spent = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            run()
+            spent.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return float(np.median(spent[2:]))

@@ -1,0 +1,96 @@
+"""Parameters of the OCR line's training notebooks; light to import."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sightbook.training_params import FitParams
+
+
+class TrainRecognition(FitParams):
+    """`02_train_text_recognition`: train a reader of text lines."""
+
+    epochs: int = Field(4, ge=1, description="passes over the training set")
+    batch_size: int = Field(32, ge=2, description="lines a step on each device")
+    learning_rate: float = Field(4e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
+    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="average of the weights; 0: off")
+    warmup: float = Field(
+        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
+    )
+
+    run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
+    data: str = Field(
+        "synthetic", description="synthetic (nothing else), or a folder in HierText form"
+    )
+    own_share: float = Field(0.5, ge=0, le=1, description="share of lines from data, not drawn")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of data's pages held back")
+    lines: int = Field(1600, ge=2, description="lines an epoch; drawn ones are always new")
+    validation_lines: int = Field(120, ge=1, description="drawn lines to validate on, at most")
+    init: str = Field("scratch", description="scratch, reference, a run or a folder")
+    size: Literal["tiny", "small", "base"] = Field(
+        "tiny", description="tiny (0.3 M parameters), small (2.7 M) or base (4.7 M)"
+    )
+    alphabet: str = Field(
+        "digits", description="ocrs, latin, mrz, digits, a text file, or chars:ABC"
+    )
+    surgery: Literal["keep", "union", "replace"] = Field(
+        "union", description="with init: keep the model's alphabet, unite both, or replace it"
+    )
+    unknown: Literal["replace", "drop", "skip"] = Field(
+        "skip", description="characters of data outside the alphabet: replace, drop, or skip lines"
+    )
+    fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
+    words: str = Field("", description="text file or word list to draw words from; empty: built-in")
+    random_share: float = Field(
+        0.15, ge=0, le=1, description="share of drawn lines that are random strings"
+    )
+    max_chars: int = Field(16, ge=1, le=120, description="characters of the longest drawn line")
+    wear: float = Field(0.5, ge=0, le=1, description="how worn drawn lines are: 0 clean, 1 all")
+    curriculum: int = Field(
+        1600, ge=0, description="drawn lines over which they grow from short and clean to that"
+    )
+    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+
+
+class TrainDetection(FitParams):
+    """`02_train_text_detection`: train a finder of words."""
+
+    epochs: int = Field(3, ge=1, description="passes over the training set")
+    batch_size: int = Field(4, ge=1, description="pages a step on each device")
+    learning_rate: float = Field(4e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
+    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
+    ema_decay: float = Field(0.98, ge=0, lt=1, description="average of the weights; 0: off")
+    warmup: float = Field(
+        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
+    )
+
+    run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
+    data: str = Field(
+        "synthetic", description="synthetic (nothing else), or a folder in HierText form"
+    )
+    own_share: float = Field(0.5, ge=0, le=1, description="share of pages from data, not drawn")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of data's pages held back")
+    pages: int = Field(48, ge=1, description="pages an epoch; drawn ones are always new")
+    validation_pages: int = Field(6, ge=1, description="pages to validate on, at most")
+    init: str = Field("scratch", description="scratch, reference, a run or a folder")
+    size: Literal["small", "base"] = Field(
+        "small", description="small (0.6 M parameters) or base (1.6 M)"
+    )
+    height: int = Field(
+        800, ge=64, le=4096, multiple_of=32, description="rows of the model's input"
+    )
+    width: int = Field(608, ge=64, le=4096, multiple_of=32, description="columns of it")
+    crop: int = Field(
+        320, ge=0, le=4096, multiple_of=32, description="side of training crops, px; 0: whole pages"
+    )
+    shrink: float = Field(
+        0.12, ge=0, lt=0.5, description="words shrink by this share of their height on each side"
+    )
+    fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
+    words: str = Field("", description="text file or word list to draw words from; empty: built-in")
+    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")

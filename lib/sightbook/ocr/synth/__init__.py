@@ -1,0 +1,1 @@
+"""Pages and lines drawn from a seed."""

@@ -1,0 +1,211 @@
+"""Training of text detection: what `02_train_text_detection` launches, here or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sightbook.images import Skipped, open_image
+from sightbook.ocr import engine
+from sightbook.ocr.data import read_dataset
+from sightbook.ocr.detection import (
+    DetectionConfig,
+    DetectionModel,
+    detection_loss,
+    load_detection,
+    save_detection,
+)
+from sightbook.ocr.detection_data import (
+    CropBatch,
+    DrawnPages,
+    LabelledPages,
+    MixedPages,
+    collate_crops,
+)
+from sightbook.ocr.export import words_page
+from sightbook.ocr.metrics import evaluate_pages, values
+from sightbook.ocr.page import Page
+from sightbook.ocr.params import TrainDetection
+from sightbook.ocr.synth.pages import render_page
+from sightbook.ocr.weights import find_weights
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import Run
+from sightbook.training import fit, seed_everything
+from sightbook.training_task import Task, is_first_process
+from sightbook.validation import fingerprint
+
+WEIGHTS = "detection.pt"
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+"""Tried in validation; the export moves the best one to where the engine wants it."""
+
+
+def train(params: TrainDetection, run: Run) -> dict[str, Any]:
+    """Train a detector; the run folder holds everything afterwards.
+
+    Returns:
+        Final validation metrics, of whole pages as the engine sees them.
+    """
+    sets = detection_sets(params, run)
+    if is_first_process():
+        run.record(dataset=sets.fingerprint, pages=sets.counts)
+    seed_everything(params.seed)  # weights are drawn before `fit` seeds anything
+    model = start_model(params).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = DetectionTask(model, sets.validation, (params.height, params.width))
+    result = fit(
+        task,
+        sets.train,
+        Places(len(sets.validation)),
+        run,
+        params,
+        collate=collate_pages,
+        monitor="validation/f1",
+        mode="max",
+    )
+    if is_first_process():
+        save_detection(task.model, run.path / WEIGHTS)
+    return result.metrics
+
+
+@dataclass(frozen=True)
+class ValidationPage:
+    """A page as it is, prepared for the engine: grey float32 ``[H, W]``, and its truth."""
+
+    gray: NDArray[np.float32]
+    page: Page
+
+
+@dataclass(frozen=True)
+class DetectionSets:
+    """Pages to train and validate on, counts of them, fingerprint of the labelled ones."""
+
+    train: DrawnPages | MixedPages
+    validation: list[ValidationPage]
+    counts: dict[str, int]
+    fingerprint: dict[str, Any]
+
+
+class Places(Dataset):
+    """The numbers of validation pages: they are of many sizes, so only numbers are batched."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def collate_pages(items: Sequence[Any]) -> Any:
+    """Batch cut-outs; numbers of validation pages stay a list."""
+    return list(items) if isinstance(items[0], int) else collate_crops(items)
+
+
+def detection_sets(params: TrainDetection, run: Run) -> DetectionSets:
+    """Set up drawn pages and the user's.
+
+    Raises:
+        ParameterError: the data leaves no page to train or validate on.
+        DataError: the data cannot be read.
+    """
+    drawn = DrawnPages(
+        params.pages, params.seed, params.crop, params.shrink, params.fonts, params.words
+    )
+    if params.data == "synthetic":
+        samples = (
+            render_page(params.seed, i, validation=True, fonts=params.fonts, words=params.words)
+            for i in range(params.validation_pages)
+        )
+        unseen = [ValidationPage(engine.prepare_image(s.image), s.page) for s in samples]
+        return DetectionSets(drawn, unseen, {"drawn": len(drawn), "validation": len(unseen)}, {})
+    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+    dataset = read_dataset(resolve_path(params.data), skipped=skipped)
+    pages, held_back = dataset.split(params.validation)
+    own = LabelledPages(pages, params.crop, params.shrink, skipped)
+    kept = [
+        ValidationPage(engine.prepare_image(open_image(page.image)), page)
+        for page in held_back[: params.validation_pages]
+        if page.image is not None
+    ]
+    if not len(own) or not kept:
+        raise ParameterError(
+            f"data: {params.data} gives {len(own)} pages to train and {len(kept)} to validate on; "
+            "both are needed: see validation"
+        )
+    mark = fingerprint((page.image_id, page.image, page.to_dict()) for page in dataset.pages)
+    counts = {"drawn": len(drawn), "own": len(own), "validation": len(kept)}
+    mixed = MixedPages(drawn, own, params.own_share, params.seed)
+    return DetectionSets(mixed, kept, counts, mark.to_dict())
+
+
+def start_model(params: TrainDetection) -> DetectionModel:
+    """The detector that training starts from, as `params.init` says; never a silent fallback.
+
+    Raises:
+        ParameterError: the run's detector has another size than the parameters ask for.
+        RunError: no such run, or one without a detector.
+    """
+    if params.init == "scratch":
+        return DetectionModel(DetectionConfig(params.size))
+    file = find_weights(params.init, "detection")
+    model = load_detection(file)
+    if model.config.size != params.size:
+        raise ParameterError(
+            f"init: {file} is of size {model.config.size}, the parameters ask for {params.size}: "
+            f"set size to {model.config.size}, or init to scratch"
+        )
+    return model.train()
+
+
+class DetectionTask(Task):
+    """A detector, trained on cut-outs and validated on whole pages as the engine sees them."""
+
+    def __init__(
+        self, model: DetectionModel, pages: Sequence[ValidationPage], size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.pages = pages
+        self.size = size
+
+    def training_step(self, batch: CropBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Balanced cross-entropy and Dice."""
+        pixels = batch.images.float().mul_(1 / 255).sub_(0.5)
+        logits = self.model(pixels.to(memory_format=torch.channels_last))
+        return detection_loss(logits, batch.targets.float(), batch.weights.float())
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to collect."""
+        self.found: dict[float, list[Page]] = {threshold: [] for threshold in THRESHOLDS}
+
+    def validation_step(self, batch: list[int], batch_idx: int) -> None:
+        """Find words with every threshold."""
+        for index in batch:
+            gray, page = self.pages[index].gray, self.pages[index].page
+            pixels, (rows, columns) = engine.detection_input(gray, *self.size)
+            logits = self.model(torch.from_numpy(pixels).to(self.device))
+            seen = torch.sigmoid(logits)[0, 0, :rows, :columns].float().cpu().numpy()
+            for threshold, pages in self.found.items():
+                rects = engine.find_words(seen, (page.height, page.width), threshold=threshold)
+                pages.append(words_page(page, rects))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log word precision, recall and F1 at the threshold where F1 is best."""
+        truth = [item.page for item in self.pages]
+        figures = {
+            threshold: values(evaluate_pages(truth[: len(found)], found, resamples=0))
+            for threshold, found in self.found.items()
+        }
+        best = max(figures, key=lambda threshold: figures[threshold]["words/F"])
+        self.log("validation/f1", figures[best]["words/F"])
+        self.log("validation/precision", figures[best]["words/precision"])
+        self.log("validation/recall", figures[best]["words/recall"])
+        self.log("validation/threshold", best)

@@ -1,0 +1,357 @@
+"""Training of the layout network: what `02_train_layout` launches, here or on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sightbook.files import write_json
+from sightbook.images import Skipped
+from sightbook.ocr.layout import (
+    WEIGHTS,
+    LayoutConfig,
+    LayoutModel,
+    layout_loss,
+    load_layout,
+    save_layout,
+)
+from sightbook.ocr.layout_data import (
+    FEATURES,
+    NOISE,
+    Floats,
+    PageWords,
+    augment,
+    crop,
+    page_words,
+    successors,
+    together,
+    word_features,
+)
+from sightbook.ocr.layout_engine import Scores
+from sightbook.ocr.layout_metrics import LayoutFigures
+from sightbook.ocr.page import Page
+from sightbook.ocr.params_layout import TrainLayout
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import Run, find_run
+from sightbook.training import fit, seed_everything
+from sightbook.training_data import ordered_batches, resolve_workers
+from sightbook.training_task import Task
+from sightbook.validation import fingerprint
+
+VALIDATION_SEED = 0x1A07
+"""Added to the training seed: validation's pages are others."""
+
+SPLITS_FILE = "splits.json"
+
+
+def train(params: TrainLayout, run: Run) -> dict[str, Any]:
+    """Train a layout network; the run folder holds everything afterwards.
+
+    Returns:
+        Final validation metrics, on pages that were not trained on.
+    """
+    sets = training_sets(params, Skipped(params.max_bad, run.path / "skipped.jsonl"))
+    if is_first_process():
+        run.record(dataset=sets.fingerprint(), pages=sets.describe())
+        write_json(run.path / SPLITS_FILE, sets.splits)
+    # Weights are drawn before `fit` seeds anything.
+    seed_everything(params.seed)
+    data = TrainingPages(sets.own, sets.drawn, params)
+    task = LayoutTask(start_model(params))
+    result = fit(
+        task,
+        data,
+        ValidationPages(sets.validation),
+        run,
+        params,
+        collate=collate,
+        monitor="validation/layout_f1",
+        mode="max",
+        # Already drawn at random: no page twice before each was seen once.
+        batches=ordered_batches(len(data)),
+    )
+    if is_first_process():
+        save_layout(task.model, run.path / WEIGHTS)
+    return result.metrics
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes files; the others of a launch only train."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+# --------------------------------------------------------------------------- pages
+
+
+@dataclass(frozen=True)
+class TrainingSets:
+    """Words of pages to train and to validate on.
+
+    Attributes:
+        own: pages of the user's folder.
+        drawn: generated pages.
+        validation: pages of both kinds that are never trained on.
+        splits: image id of each of the user's pages -> ``train`` or ``validation``.
+    """
+
+    own: list[PageWords]
+    drawn: list[PageWords]
+    validation: list[PageWords]
+    splits: dict[str, str] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, int]:
+        """Number of pages of each kind."""
+        return {
+            "own": len(self.own),
+            "drawn": len(self.drawn),
+            "validation": len(self.validation),
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Fingerprint of the pages as they are trained on."""
+        parts = {"own": self.own, "drawn": self.drawn, "validation": self.validation}
+        entries = [
+            (f"{part}/{number}", words.quads.tobytes(), words.paragraphs.tolist())
+            for part, pages in parts.items()
+            for number, words in enumerate(pages)
+        ]
+        return fingerprint(entries).to_dict()
+
+
+def training_sets(params: TrainLayout, skipped: Skipped | None = None) -> TrainingSets:
+    """Read the user's pages and draw the generated ones.
+
+    Raises:
+        ParameterError: no page to train on has two words.
+        DataError: the folder cannot be used.
+    """
+    own: list[PageWords] = []
+    held_back: list[PageWords] = []
+    splits: dict[str, str] = {}
+    if params.data != "synthetic":
+        from sightbook.ocr.data import read_dataset
+
+        dataset = read_dataset(resolve_path(params.data), max_bad=params.max_bad, skipped=skipped)
+        trained, validated = dataset.split(params.validation)
+        own, held_back = usable(trained), usable(validated)
+        splits = {page.image_id: "train" for page in trained}
+        splits |= {page.image_id: "validation" for page in validated}
+        if not own:
+            raise ParameterError(
+                f"data: {params.data} holds no page with two words or more to train on"
+            )
+    workers = resolve_workers(params.workers) + 1
+    drawn = drawn_pages(params.pages, params.seed, workers)
+    unseen = drawn_pages(
+        params.validation_pages, params.seed + VALIDATION_SEED, workers, validation=True
+    )
+    return TrainingSets(own, drawn, held_back + unseen, splits)
+
+
+def usable(pages: Sequence[Page]) -> list[PageWords]:
+    """Words of the pages that have two or more: of one there is nothing to learn."""
+    return [words for words in map(page_words, pages) if len(words) > 1]
+
+
+def drawn_pages(
+    count: int, seed: int, workers: int = 1, validation: bool = False
+) -> list[PageWords]:
+    """Words of generated pages 0 to `count` of a seed; those of an empty page are left out.
+
+    Args:
+        count: pages to draw.
+        seed: of the series.
+        workers: processes that draw; the pages do not depend on it.
+        validation: with the fonts that are kept for validation.
+    """
+    task = partial(_drawn_page, seed, validation)
+    several = workers > 1 and count >= 32
+    # Fresh processes: a fork would inherit the locks of a notebook's threads.
+    context = (
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if several else nullcontext()
+    )
+    with context as pool:
+        run = map if pool is None else partial(pool.map, chunksize=8)
+        found = list(run(task, range(count)))
+    return [words for words in found if len(words) > 1]
+
+
+def _drawn_page(seed: int, validation: bool, index: int) -> PageWords:
+    from sightbook.ocr.synth.pages import render_page
+
+    return page_words(render_page(seed, index, validation=validation).page)
+
+
+# --------------------------------------------------------------------------- samples
+
+
+class TrainingPages(Dataset):
+    """Parts of pages as a detector might find them; none twice.
+
+    Sample i of an epoch follows from (seed, epoch, i) alone. With both kinds of pages there are,
+    `own_share` of the samples are of the user's.
+    """
+
+    def __init__(self, own: list[PageWords], drawn: list[PageWords], params: TrainLayout) -> None:
+        self.pages = [*own, *drawn]
+        self.own = len(own)
+        self.params = params
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw which pages an epoch's samples are of."""
+        self.epoch = epoch
+        rng = np.random.default_rng([self.params.seed, epoch, 1])
+        total, every = self.params.samples, len(self.pages)
+        if 0 < self.own < every:
+            first = round(total * self.params.own_share)
+            chosen = [
+                _evenly(rng, 0, self.own, first),
+                _evenly(rng, self.own, every, total - first),
+            ]
+            self.schedule = rng.permutation(np.concatenate(chosen))
+        else:
+            self.schedule = _evenly(rng, 0, every, total)
+
+    def __len__(self) -> int:
+        return self.params.samples
+
+    def __getitem__(self, index: int) -> PageWords:
+        rng = np.random.default_rng([self.params.seed, self.epoch, index])
+        words = self.pages[int(self.schedule[index])]
+        return augment(crop(words, rng, self.params.max_words), rng, self.params.augment)
+
+
+def _evenly(rng: np.random.Generator, start: int, stop: int, count: int) -> np.ndarray:
+    """Draw `count` of the pages `start` to `stop`, each as often as any other (or once more)."""
+    passes = -(-count // (stop - start))
+    order = [start + rng.permutation(stop - start) for _ in range(passes)]
+    return np.concatenate([*order, np.zeros(0, np.int64)])[:count].astype(np.int64)
+
+
+class ValidationPages(Dataset):
+    """Whole pages with their true boxes, the same at every epoch."""
+
+    def __init__(self, pages: list[PageWords]) -> None:
+        self.pages = pages
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def __getitem__(self, index: int) -> PageWords:
+        return self.pages[index]
+
+
+def collate(samples: Sequence[PageWords]) -> dict[str, Tensor]:
+    """Pages padded to the one with most words; see `layout.layout_loss` for the targets."""
+    longest = max(map(len, samples))
+    shape = (len(samples), longest)
+    batch: dict[str, np.ndarray] = {
+        "words": np.zeros((*shape, FEATURES), np.float32),
+        "mask": np.zeros(shape, np.float32),
+        "next": np.full(shape, -1, np.int64),
+        "start": np.zeros(shape, np.float32),
+        "same": np.zeros((*shape, longest), np.float32),
+        "lines": np.full(shape, NOISE, np.int64),
+        "paragraphs": np.full(shape, NOISE, np.int64),
+    }
+    for row, words in enumerate(samples):
+        count = len(words)
+        follows = successors(words.lines)
+        batch["words"][row, :count] = word_features(words.quads)
+        batch["mask"][row, :count] = 1
+        batch["next"][row, :count] = follows
+        batch["start"][row, :count] = 1
+        batch["start"][row, follows[follows >= 0]] = 0
+        batch["same"][row, :count, :count] = together(words.paragraphs)
+        batch["lines"][row, :count] = words.lines
+        batch["paragraphs"][row, :count] = words.paragraphs
+    return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+# --------------------------------------------------------------------------- the task
+
+
+class LayoutTask(Task):
+    """The network; validation decodes whole pages as prediction does."""
+
+    def __init__(self, model: LayoutModel) -> None:
+        """Train `model`."""
+        super().__init__()
+        self.model = model
+        self._figures = LayoutFigures()
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
+        """Loss of a batch and its parts."""
+        return layout_loss(self.model(batch["words"], batch["mask"]), batch)
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """Lay out each page."""
+        counts = batch["mask"].sum(1).long().tolist()
+        for row, count in enumerate(counts):
+            words, lines, paragraphs = (
+                batch[name][row, :count].cpu().numpy() for name in ("words", "lines", "paragraphs")
+            )
+            self._figures.update(words, lines, paragraphs, partial(judge, self.model))
+
+    def on_validation_epoch_end(self) -> None:
+        """Figures over all pages."""
+        for name, value in self._figures.summary().items():
+            self.log(f"validation/{name}", value)
+        self._figures = LayoutFigures()
+
+
+def judge(model: LayoutModel, words: Floats) -> Scores:
+    """Scores of one page's words by the network, in the form that `layout_engine` decodes."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        inputs = torch.from_numpy(words)[None].to(device)
+        outputs = model(inputs, torch.ones(inputs.shape[:2], device=device))
+    line_ends, next_word, same_paragraph = (part[0].float().cpu().numpy() for part in outputs)
+    return line_ends, next_word, same_paragraph
+
+
+def start_model(params: TrainLayout) -> LayoutModel:
+    """The network that training starts from, as `params.init` says; never a silent fallback.
+
+    Raises:
+        ParameterError: the run's network has another shape than the parameters ask for.
+        RunError: no such run, or one without a layout network.
+    """
+    config = LayoutConfig(params.dim, params.layers, params.heads, params.pair)
+    if params.init == "scratch":
+        return LayoutModel(config)
+    file = run_weights(params.init)
+    model = load_layout(file)
+    for name in ("dim", "layers", "heads", "pair"):
+        there, asked = getattr(model.config, name), getattr(config, name)
+        if there != asked:
+            raise ParameterError(
+                f"init: {file} has {name} {there}, the parameters ask for {asked}: set {name} to "
+                f"{there}, or init to scratch"
+            )
+    return model.train()
+
+
+def run_weights(run: str | Path) -> Path:
+    """The weights of a run of this notebook: ``reference``, ``latest``, a name or a folder."""
+    # The line ships three models, each in a folder of its own.
+    where = "outputs/reference/ocr/layout" if str(run) == "reference" else run
+    return find_run("ocr", where, needs=WEIGHTS) / WEIGHTS
+
+
+def load_run(run: str | Path) -> LayoutModel:
+    """The trained network of a run."""
+    return load_layout(run_weights(run))
