@@ -9,6 +9,7 @@ import json
 import pkgutil
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,34 +118,76 @@ def demo(line: str) -> None:
     """Walk LINE from data to an exported model, as run 'demo'.
 
     Runs the line's notebooks 01 to 04. Training takes params/LINE/demo.yaml (or the one file there
-    that ends in _demo.yaml), another stage demo.STAGE.yaml if there is one. A demo that was cut off
-    goes on; a complete one starts anew.
+    that ends in _demo.yaml), another stage demo.STAGE.yaml if there is one. Of a line with several
+    networks each is trained by its TASK_demo.yaml as run 'demo_TASK'. A demo that was cut off goes
+    on; a complete one starts anew.
     """
     from sightbook import notebooks, report, runs
 
-    root = repository_root()
-    paths = sorted((root / "notebooks").glob(f"0[1-4]_*_{line}.ipynb"))
-    # Export is one notebook for all lines.
-    paths += [root / "notebooks" / "04_export.ipynb"] if paths else []
-    if not paths:
-        raise UsageError(f"line '{line}' has no notebooks 01 to 04 in {root / 'notebooks'}")
-    folder = runs.outputs_root() / line / "demo"
-    stages = [path.stem.split("_")[1] for path in paths]
-    runs.discard_complete(folder, stages[-1])
-    for number, (path, stage) in enumerate(zip(paths, stages, strict=True), start=1):
-        print(f"\n=== {number}/{len(paths)} {path.stem}", flush=True)
-        file = _demo_file(root / "params" / line, stage)
-        given = read_yaml(file) if file is not None else {}
-        model = notebooks.parameters_model(notebooks.read_notebook(path))
+    steps = _walk(line)
+    outputs = runs.outputs_root() / line
+    names = list(dict.fromkeys(step.run for step in steps))
+    for name in names:
+        # Each run's own last stage: a complete demo starts anew, another one goes on.
+        runs.discard_complete(outputs / name, [s.stage for s in steps if s.run == name][-1])
+    for number, step in enumerate(steps, start=1):
+        of_run = f" ({step.run})" if len(names) > 1 else ""
+        print(f"\n=== {number}/{len(steps)} {step.notebook.stem}{of_run}", flush=True)
+        given = read_yaml(step.params) if step.params is not None else {}
+        model = notebooks.parameters_model(notebooks.read_notebook(step.notebook))
         fields = model.model_fields if model is not None else {}
-        given |= {"run": "demo"} if "run" in fields else {}
+        given |= {"run": step.run} if "run" in fields else {}
         given |= {"line": line} if "line" in fields else {}
-        code = _run_notebook(str(path), given, f"sightbook demo {line}")
+        code = _run_notebook(str(step.notebook), given, f"sightbook demo {line}")
         if code:
             sys.exit(code)
     print(f"\nThe demo of '{line}' is done. Look at:")
-    for what, place in report.landmarks(folder):
-        print(f"  {what:<9} {place}")
+    for name in names:
+        for what, place in report.landmarks(outputs / name):
+            print(f"  {what:<9} {place}")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A notebook of a demo, the stage it is, the run it works on, and its parameters' file."""
+
+    notebook: Path
+    stage: str
+    run: str
+    params: Path | None
+
+
+def _walk(line: str) -> list[_Step]:
+    """Notebooks of a line's demo in their order.
+
+    Raises:
+        UsageError: the line has no notebooks.
+    """
+    from sightbook import notebooks
+
+    root = repository_root()
+    folder = root / "params" / line
+    own = [
+        path
+        for path in sorted((root / "notebooks").glob("0[1-3]_*.ipynb"))
+        if path.stem.endswith(f"_{line}")
+        or notebooks.parameters_reference(path).startswith(f"sightbook.{line}.")
+    ]
+    if not own:
+        raise UsageError(f"line '{line}' has no notebooks 01 to 03 in {root / 'notebooks'}")
+    tasks = [path.stem.removeprefix("02_train_") for path in own if "_train_" in path.stem]
+    trained = ["demo"] if len(tasks) == 1 else [f"demo_{task}" for task in tasks]
+    steps = []
+    for path in own:
+        stage = path.stem.split("_")[1]
+        task = path.stem.removeprefix("02_train_")
+        alone = stage != "train" or len(tasks) == 1
+        file = _demo_file(folder, stage) if alone else folder / f"{task}_demo.yaml"
+        run = "demo" if alone else f"demo_{task}"
+        steps.append(_Step(path, stage, run, file))
+    # Export is one notebook for all lines.
+    export = root / "notebooks" / "04_export.ipynb"
+    return steps + [_Step(export, "export", run, _demo_file(folder, "export")) for run in trained]
 
 
 def _demo_file(folder: Path, stage: str) -> Path | None:

@@ -22,7 +22,9 @@ LINES = {
 class ExportModel(Parameters):
     """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card."""
 
-    line: Literal["donut", "docclass", "ocr"] = Field("donut", description="line whose run is exported")
+    line: Literal["donut", "docclass", "ocr"] = Field(
+        "donut", description="line whose run is exported"
+    )
     run: str = Field("latest", description="run to export: latest, a name or a path")
     samples: int = Field(8, ge=1, description="real inputs on which parity is measured")
     int8: bool = Field(True, description="also write and measure an int8 variant")

@@ -90,8 +90,17 @@ def parameters_cell(notebook: NotebookNode) -> str | None:
 
 def parameters_model(notebook: NotebookNode) -> type[Parameters] | None:
     """Return the parameter model that the notebook's metadata names, if it names one."""
-    reference = notebook.metadata.get("sightbook", {}).get("parameters")
+    reference = _reference(notebook)
     return load_model(reference) if reference else None
+
+
+def parameters_reference(path: Path) -> str:
+    """Return ``module:Class`` of a notebook's parameter model; empty if it names none."""
+    return _reference(read_notebook(path))
+
+
+def _reference(notebook: NotebookNode) -> str:
+    return str(notebook.metadata.get("sightbook", {}).get("parameters") or "")
 
 
 def cell_values(source: str) -> dict[str, Any]:

@@ -1,10 +1,6 @@
 """Training of the layout network: samples, splits, learning, exact resume, its records."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,6 +12,7 @@ from sightbook.ocr.layout_data import NOISE, page_words, successors
 from sightbook.ocr.page import PageBuilder, Word, rectangle
 from sightbook.ocr.params_layout import TrainLayout
 from sightbook.params import ParameterError
+from sightbook.runs import open_run
 
 SMALL = {
     "pages": 6,
@@ -32,47 +29,40 @@ SMALL = {
     "checkpoint_steps": 2,
 }
 
-SCRIPT = """
-import json, os, signal, sys
-from sightbook.ocr import train_layout as train
-from sightbook.ocr.params_layout import TrainLayout
-from sightbook.runs import open_run
 
-kill_at = int(sys.argv[2])
-step = train.LayoutTask.training_step
-
-def counted(self, batch, index):
-    if self.trainer.global_step == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
-
-train.LayoutTask.training_step = counted
-params = TrainLayout(run=sys.argv[1], **json.loads(sys.argv[3]))
-run = open_run("ocr", params.run, params, stage="train")
-run.finish(train.train(params, run))
-"""
+class Cut(Exception):
+    """Ends a training where it stands."""
 
 
-def run_script(folder, name, kill_at):
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, name, str(kill_at), json.dumps(SMALL)],
-        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+def run_training(name, cut_at=-1):
+    """Train as the notebook does; an exception before a step stands for whatever ends a run."""
+
+    def step(self, batch, index):
+        if self.trainer.global_step == cut_at:
+            raise Cut
+        return STEP(self, batch, index)
+
+    params = TrainLayout(run=name, **SMALL)
+    run = open_run("ocr", name, params, stage="train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.LayoutTask, "training_step", step)
+        run.finish(train.train(params, run))
+
+
+STEP = train.LayoutTask.training_step
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The same training undisturbed, and killed in the second epoch and started again."""
+    """The same training undisturbed, and cut off in the second epoch and started again."""
     folder = tmp_path_factory.mktemp("outputs")
-    whole = run_script(folder, "whole", -1)
-    assert whole.returncode == 0, whole.stderr
-    killed = run_script(folder, "killed", 6)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = run_script(folder, "killed", -1)
-    assert again.returncode == 0, again.stderr
-    assert "goes on at epoch 2" in again.stdout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTBOOK_OUTPUTS", str(folder))
+        run_training("whole")
+        with pytest.raises(Cut):
+            run_training("cut", cut_at=6)
+        assert not (folder / "ocr" / "cut" / "layout.pt").exists()
+        run_training("cut")
     return folder / "ocr"
 
 
@@ -94,10 +84,10 @@ def page(paragraphs=3, rows=3, seed=0):
     return builder.page()
 
 
-def test_a_kill_changes_nothing(runs):
-    metrics = [json.loads((runs / n / "metrics.json").read_text()) for n in ("whole", "killed")]
+def test_an_interruption_changes_nothing(runs):
+    metrics = [json.loads((runs / n / "metrics.json").read_text()) for n in ("whole", "cut")]
     assert metrics[0] == metrics[1]
-    one, two = (load_layout(runs / n / "layout.pt").state_dict() for n in ("whole", "killed"))
+    one, two = (load_layout(runs / n / "layout.pt").state_dict() for n in ("whole", "cut"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 

@@ -51,7 +51,7 @@ class DetectionModel(nn.Module):
         )
         self.head = nn.ConvTranspose2d(channels[0], 1, 2, 2)
         # Most of a page is paper: begin there, or the first steps are spent on learning it.
-        nn.init.constant_(self.head.bias, -2.0)
+        self.head.bias = nn.Parameter(torch.full((1,), -2.0))
 
     def forward(self, image: Tensor) -> Tensor:
         """Find words.
@@ -100,9 +100,9 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Balanced cross-entropy with hard negatives, and Dice.
 
-    Cross-entropy counts every core pixel and as many of the hardest others as `negatives` times
-    that number (Shrivastava et al. 2016 in the form that text detectors have given it); Dice
-    (Milletari et al. 2016) looks at each picture as a whole.
+    Cross-entropy is averaged over core pixels and over the hardest others, `negatives` times as
+    many (Shrivastava et al. 2016 in the form that text detectors have given it), and both averages
+    added; Dice (Milletari et al. 2016) looks at each picture as a whole.
 
     Args:
         logits: float ``[B, 1, H, W]``.
@@ -114,18 +114,26 @@ def detection_loss(
         ``loss`` and its parts ``bce`` and ``dice``.
     """
     cross = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight
-    positive = (target * weight) > 0
-    count = int(positive.sum())
-    others = cross[~positive]
+    positive = target * weight
+    count = float(positive.sum())
+    others = cross * (1 - positive)
     # A page without words still teaches what is no word.
-    hard = min(max(int(negatives * count), 1000), others.numel())
-    bce = (cross[positive].sum() + others.topk(hard).values.sum()) / max(count + hard, 1)
+    wanted_hard = min(max(negatives * count, 1000.0), others.numel() - count)
+    hard = others * (others >= _level(others.detach(), wanted_hard / others.numel()))
+    bce = (cross * positive).sum() / max(count, 1.0) + hard.sum() / max(wanted_hard, 1.0)
     probability = torch.sigmoid(logits) * weight
-    wanted = target * weight
-    overlap = (probability * wanted).sum((1, 2, 3))
-    total = (probability + wanted).sum((1, 2, 3))
+    overlap = (probability * positive).sum((1, 2, 3))
+    total = (probability + positive).sum((1, 2, 3))
     dice = (1 - (2 * overlap + 1) / (total + 1)).mean()
     return {"loss": bce + dice, "bce": bce.detach(), "dice": dice.detach()}
+
+
+def _level(values: Tensor, share: float, sample: int = 20_000) -> Tensor:
+    """The value that about a share of all values reach; from a sample, as sorting all is slow."""
+    flat = values.flatten()
+    part = flat[:: max(1, len(flat) // sample)]
+    place = len(part) - min(max(round(share * len(part)), 1), len(part)) + 1
+    return part.kthvalue(place).values
 
 
 def save_detection(model: DetectionModel, path: Path) -> None:

@@ -72,7 +72,7 @@ def word_quads(page: Page) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 def _quad(shape: Points) -> Points:
     if len(shape) == 4:
         return shape.astype(np.float32)
-    return cv2.boxPoints(cv2.minAreaRect(shape.astype(np.float32)))
+    return np.asarray(cv2.boxPoints(cv2.minAreaRect(shape.astype(np.float32))), np.float32)
 
 
 def shrunken(
@@ -234,17 +234,17 @@ def cut_crops(
     factors = np.array([scale * np.exp(rng.normal(0, 0.06)), scale])
     size = np.maximum((np.array([width, height]) * factors).round(), 8).astype(int)
     # The engine scales without smoothing, so this does too.
-    scaled = cv2.resize(image, size.tolist(), interpolation=cv2.INTER_LINEAR)
+    shape = (int(size[1]), int(size[0]))
+    scaled = np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
     quads = quads * (size / (width, height)).astype(np.float32)
-    target, weight = word_masks(quads, legible, scaled.shape, shrink)
-    rows, columns = scaled.shape
+    target, weight = word_masks(quads, legible, shape, shrink)
+    rows, columns = shape
     bottom, right = max(0, side - rows), max(0, side - columns)
     if bottom or right:
         # Black, as the engine pads small pictures.
-        edges = (0, bottom, 0, right, cv2.BORDER_CONSTANT)
-        scaled = cv2.copyMakeBorder(scaled, *edges, value=0)
-        target = cv2.copyMakeBorder(target, *edges, value=0)
-        weight = cv2.copyMakeBorder(weight, *edges, value=1)
+        edges = ((0, bottom), (0, right))
+        scaled, target = np.pad(scaled, edges), np.pad(target, edges)
+        weight = np.pad(weight, edges, constant_values=1)
     count = int(np.clip(round(rows * columns / side**2), 1, 4))
     centres = quads.mean(1)
     pieces = []
@@ -256,6 +256,7 @@ def cut_crops(
             x = int(np.clip(near[0], 0, scaled.shape[1] - side))
             y = int(np.clip(near[1], 0, scaled.shape[0] - side))
         pieces.append((slice(y, y + side), slice(x, x + side)))
-    return Crops(
-        *(np.stack([part[piece] for piece in pieces]) for part in (scaled, target, weight))
+    images, targets, weights = (
+        np.stack([part[piece] for piece in pieces]) for part in (scaled, target, weight)
     )
+    return Crops(images, targets, weights)

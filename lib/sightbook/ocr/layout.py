@@ -104,12 +104,11 @@ class LayoutModel(nn.Module):
         scores = self.follows(order)[..., 0].float() + nobody + itself
         shares = self.shares(membership)[..., 0].float()
         none = self.ends(state).float()
-        first, last = none.split(1, -1)
-        after, before = scores.logsumexp(2), scores.logsumexp(1)
-        line_ends = none - torch.stack([before, after], -1)
-        total_after = torch.logaddexp(after, last[..., 0])
-        total_before = torch.logaddexp(before, first[..., 0])
-        next_word = scores - (total_after[:, :, None] + total_before[:, None]) / 2
+        others = torch.stack([scores.logsumexp(1), scores.logsumexp(2)], -1)
+        line_ends = none - others
+        # log(exp(others) + exp(none)), the softmax's denominator.
+        before, after = (others + functional.softplus(line_ends)).unbind(-1)
+        next_word = scores - (after[:, :, None] + before[:, None]) / 2
         return line_ends, next_word, (shares + shares.transpose(1, 2)) / 2
 
 

@@ -204,7 +204,7 @@ def rule_scores(words: Floats) -> Scores:
     """Scores by rules of thumb, in the form of the network's.
 
     A word follows another if it stands to its right at the same height, at most about a height and
-    a half away; two words share a paragraph if the space between their lines is below about 0.8
+    a half away; two words share a paragraph if the space between their lines is below about 0.7
     heights.
     """
     cosine, sine = words[:, 2:3], words[:, 3:4]
@@ -222,12 +222,17 @@ def rule_scores(words: Floats) -> Scores:
     after, before = 1 + odds.sum(1), 1 + odds.sum(0)
     next_word = fits.clip(-60, 60) - (np.log(after)[:, None] + np.log(before)[None]) / 2
     line_ends = -np.log(np.stack([before - 1, after - 1], 1) + 1e-6)
-    space = np.maximum(off - 1, 0)
     apart = (np.abs(along) - between) / height
-    same = 8 * (0.8 - space) - 8 * (apart - 0.3).clip(0) - 6 * uneven
-    beside = off < 0.35
-    same = np.where(beside, 4 * (1.3 - apart), same)
-    scores = (line_ends, next_word, (same + same.T) / 2)
+    # Only the nearest words above and below say whether the space between two lines is wide.
+    space = np.where((apart < 0.3) & (across > 0.35 * height), off - 1, np.inf)
+    rows = np.arange(len(words))
+    nearest = np.zeros(off.shape, bool)
+    nearest[rows, space.argmin(1)] = True
+    nearest[space.argmin(0), rows] = True
+    nearest &= np.isfinite(space)
+    evidence = 8 * (0.7 - np.where(nearest, space, 0)) - 6 * uneven
+    same = np.where(nearest, evidence, 0) + np.where(off < 0.35, np.where(gap < 1.5, 1, -1), 0)
+    scores = (line_ends, next_word, same + same.T)
     return tuple(part.astype(np.float32) for part in scores)  # type: ignore[return-value]
 
 

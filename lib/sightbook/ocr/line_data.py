@@ -63,10 +63,8 @@ class LineBatch:
 
     def to(self, device: torch.device) -> LineBatch:
         """The same on a device."""
-        parts = (
-            part.to(device, non_blocking=True) for part in (self.images, self.targets, self.lengths)
-        )
-        return LineBatch(*parts, self.texts)
+        images = self.images.to(device, non_blocking=True)
+        return LineBatch(images, self.targets.to(device), self.lengths, self.texts)
 
 
 def collate_lines(items: Sequence[LineItem]) -> LineBatch:

@@ -167,7 +167,7 @@ def smallest_rectangle(points: Points) -> Points:
     import cv2
 
     corners = cv2.boxPoints(cv2.minAreaRect(points.astype(np.float32)))
-    return from_top_left(corners)
+    return from_top_left(np.asarray(corners, np.float32))
 
 
 def from_top_left(corners: Points) -> Points:

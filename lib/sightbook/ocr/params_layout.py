@@ -12,7 +12,7 @@ from sightbook.training_params import FitParams
 class TrainLayout(FitParams):
     """`02_train_layout`: train the network that makes lines and paragraphs of words."""
 
-    epochs: int = Field(3, ge=1, description="passes over the training set")
+    epochs: int = Field(4, ge=1, description="passes over the training set")
     batch_size: int = Field(8, ge=1, description="pages a step on each device")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
@@ -31,14 +31,14 @@ class TrainLayout(FitParams):
     validation: float = Field(
         0.1, gt=0, lt=1, description="share of data's pages that is validated on, not trained on"
     )
-    pages: int = Field(120, ge=0, description="generated pages to train on, beside data")
-    validation_pages: int = Field(24, ge=1, description="generated pages to validate on")
+    pages: int = Field(80, ge=0, description="generated pages to train on, beside data")
+    validation_pages: int = Field(16, ge=1, description="generated pages to validate on")
     own_share: float = Field(
         0.5, ge=0, le=1, description="share of samples from data's pages, not generated ones"
     )
-    samples: int = Field(240, ge=1, description="pages an epoch, each seen otherwise every time")
+    samples: int = Field(256, ge=1, description="pages an epoch, each seen otherwise every time")
     max_words: int = Field(
-        120, ge=2, description="words of a training sample: a part of the page if it has more"
+        80, ge=2, description="words of a training sample: a part of the page if it has more"
     )
     augment: float = Field(
         1.0, ge=0, le=3, description="how much boxes are moved, torn, joined and lost; 0: not"

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from sightbook.images import Skipped, open_image
 from sightbook.ocr import engine
+from sightbook.ocr.calibration import WordCounts, count_words
 from sightbook.ocr.data import read_dataset
 from sightbook.ocr.detection import (
     DetectionConfig,
@@ -29,8 +30,6 @@ from sightbook.ocr.detection_data import (
     MixedPages,
     collate_crops,
 )
-from sightbook.ocr.export import words_page
-from sightbook.ocr.metrics import evaluate_pages, values
 from sightbook.ocr.page import Page
 from sightbook.ocr.params import TrainDetection
 from sightbook.ocr.synth.pages import render_page
@@ -183,8 +182,8 @@ class DetectionTask(Task):
         return detection_loss(logits, batch.targets.float(), batch.weights.float())
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to collect."""
-        self.found: dict[float, list[Page]] = {threshold: [] for threshold in THRESHOLDS}
+        """Begin to count."""
+        self.counts = {threshold: WordCounts() for threshold in THRESHOLDS}
 
     def validation_step(self, batch: list[int], batch_idx: int) -> None:
         """Find words with every threshold."""
@@ -193,19 +192,14 @@ class DetectionTask(Task):
             pixels, (rows, columns) = engine.detection_input(gray, *self.size)
             logits = self.model(torch.from_numpy(pixels).to(self.device))
             seen = torch.sigmoid(logits)[0, 0, :rows, :columns].float().cpu().numpy()
-            for threshold, pages in self.found.items():
+            for threshold in THRESHOLDS:
                 rects = engine.find_words(seen, (page.height, page.width), threshold=threshold)
-                pages.append(words_page(page, rects))
+                self.counts[threshold] += count_words(page, rects)
 
     def on_validation_epoch_end(self) -> None:
         """Log word precision, recall and F1 at the threshold where F1 is best."""
-        truth = [item.page for item in self.pages]
-        figures = {
-            threshold: values(evaluate_pages(truth[: len(found)], found, resamples=0))
-            for threshold, found in self.found.items()
-        }
-        best = max(figures, key=lambda threshold: figures[threshold]["words/F"])
-        self.log("validation/f1", figures[best]["words/F"])
-        self.log("validation/precision", figures[best]["words/precision"])
-        self.log("validation/recall", figures[best]["words/recall"])
+        best = max(self.counts, key=lambda threshold: self.counts[threshold].f)
+        self.log("validation/f1", self.counts[best].f)
+        self.log("validation/precision", self.counts[best].precision)
+        self.log("validation/recall", self.counts[best].recall)
         self.log("validation/threshold", best)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,7 @@ def usable(pages: Sequence[Page]) -> list[PageWords]:
     return [words for words in map(page_words, pages) if len(words) > 1]
 
 
+@lru_cache(maxsize=4)  # the notebook shows what training then draws again
 def drawn_pages(
     count: int, seed: int, workers: int = 1, validation: bool = False
 ) -> list[PageWords]:

@@ -132,7 +132,7 @@ def ink(text: str, path: Path, size: int) -> Ink:
     if not width or not height:
         return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
     mask = np.frombuffer(bytes(core), np.uint8).reshape(height, width)
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
     tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

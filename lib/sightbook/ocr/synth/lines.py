@@ -135,8 +135,8 @@ def _set(
     pen = float(margin)
     for word in words:
         start = len(pieces)
-        for part in word if spaced else (word,):
-            drawn = ink(part, face.path, size)
+        for letters in word if spaced else (word,):
+            drawn = ink(letters, face.path, size)
             if drawn.mask.size:
                 pieces.append((drawn.mask, round(pen) + drawn.left, drawn.top))
             pen += drawn.advance + spaced
@@ -156,8 +156,8 @@ def _set(
     top = min(box[1] for box in boxes) - margin
     width = max(int(pen), max(box[2] for box in boxes)) + margin
     canvas = np.zeros((max(box[3] for box in boxes) - top + margin, width), np.uint8)
-    for mask, x, y in pieces:
-        x = max(x, 0)
+    for mask, left, y in pieces:
+        x = max(left, 0)
         part = canvas[y - top : y - top + mask.shape[0], x : x + mask.shape[1]]
         np.maximum(part, mask[:, : part.shape[1]], out=part)
     placed = np.array(boxes, np.float32)
@@ -216,18 +216,20 @@ def _printed(rng: np.random.Generator, mask: Gray, size: int, wear: float) -> Gr
     draw = rng.random()
     if draw < 0.14 * (0.4 + wear):
         fat = cv2.dilate(mask, np.ones((2, 2) if size > 17 else (1, 2), np.uint8))
-        mask = cv2.addWeighted(mask, 0.4, fat, 0.6, 0) if size < 14 else fat
+        if size < 14:
+            fat = cv2.addWeighted(mask, 0.4, fat, 0.6, 0)
+        mask = np.asarray(fat, np.uint8)
     elif draw < 0.22 * (0.4 + wear):
         thin = cv2.erode(mask, np.ones((2, 1) if rng.random() < 0.5 else (1, 2), np.uint8))
         # Hairlines would vanish altogether.
-        mask = cv2.addWeighted(mask, 0.45, thin, 0.55, 0)
+        mask = np.asarray(cv2.addWeighted(mask, 0.45, thin, 0.55, 0), np.uint8)
     paper = 255 - 110 * wear * rng.random()
     dark = paper * rng.random() * (0.1 + 0.55 * wear)
     if rng.random() < 0.1:
         paper, dark = dark, max(paper, dark + 60)
     span = np.arange(256, dtype=np.float32) / 255
     levels = np.clip(paper + (dark - paper) * span, 0, 255).astype(np.uint8)
-    return cv2.LUT(mask, levels)
+    return np.asarray(cv2.LUT(mask, levels), np.uint8)
 
 
 def _tilted(
@@ -240,16 +242,17 @@ def _tilted(
     height, width = image.shape
     angle = rng.normal(0, 0.9) if rng.random() < 0.85 else rng.uniform(-4, 4)
     # A long line must stay within its canvas, whose margins are about its height.
-    limit = np.degrees(np.arctan(0.7 * height / width))
+    limit = float(np.degrees(np.arctan(0.7 * height / width)))
     angle = float(np.clip(angle, -limit, limit))
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, rng.uniform(0.94, 1.06))
+    scale = rng.uniform(0.94, 1.06)
+    matrix = np.array(cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale), np.float64)
     shear = rng.normal(0, 0.04) if rng.random() < 0.8 else rng.uniform(-0.25, 0.25)
     matrix[:, 1] += shear * matrix[:, 0]
     matrix[:, 2] -= shear * matrix[:, 0] * height / 2
     edge = int(np.median(image[:, 0]))
     turned = cv2.warpAffine(image, matrix, (width, height), borderValue=edge)
     points = cv2.transform(quads.reshape(1, -1, 2), matrix).reshape(-1, 4, 2)
-    return turned, points
+    return np.asarray(turned, np.uint8), np.asarray(points, np.float32)
 
 
 def _worn(rng: np.random.Generator, image: Gray, size: int, wear: float) -> Gray:
@@ -262,7 +265,8 @@ def _worn(rng: np.random.Generator, image: Gray, size: int, wear: float) -> Gray
     if rng.random() < 0.3 * wear and size > 11:
         factor = rng.uniform(1.1, min(2.0, size / 9))
         small = cv2.resize(image, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        back = cv2.resize(small, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(back, np.uint8)
     if rng.random() < 0.5 * wear:
         image = degrade.noise(image, rng, rng.uniform(2, 24), rng.choice([1.0, 1.6]))
     if rng.random() < 0.3 * wear:
@@ -334,4 +338,5 @@ def cut_line(image: Gray, outline: NDArray[np.int32]) -> Gray:
     cv2.fillPoly(inside, [outline - (x0, y0)], 255)
     cut = cv2.bitwise_and(image[y0:y1, x0:x1], inside)
     wide = int(np.clip(LINE_HEIGHT * (x1 - x0) / (y1 - y0), MIN_WIDTH, MAX_WIDTH))
-    return cv2.resize(cut, (wide, LINE_HEIGHT), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(cut, (wide, LINE_HEIGHT), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.uint8)

@@ -182,7 +182,7 @@ def _page(image_id: str, sheet: Sheet, lie: Lie | None, pictures: tuple[Image, I
     corners = np.stack([mark.polygon for mark in marks]).astype(np.float32)
     if lie is not None:
         corners = lie.to_picture(corners.reshape(-1, 2)).reshape(-1, 4, 2)
-    inside = np.clip(corners, 0, (sheet.width, sheet.height))
+    inside = np.clip(corners, 0, (sheet.width, sheet.height)).astype(np.float32)
     seen = _areas(inside) / np.maximum(_areas(corners), 1e-6)
     tall = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
     low, high = inside.min(1), inside.max(1)
