@@ -80,9 +80,13 @@ def test_the_next_code_cell_checks_the_parameters(notebook: NotebookNode) -> Non
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_experiment_fits_its_notebook(path: Path) -> None:
-    # params/<line>/<name>.yaml is for the training notebook, <name>.<stage>.yaml for another
-    _, _, stage = path.stem.partition(".")
+    # params/<line>/<name>.yaml is for the training notebook, <name>.<stage>.yaml for another;
+    # of a line with several networks <task>_<name>.yaml is for 02_train_<task>
+    name, _, stage = path.stem.partition(".")
     found = sorted((ROOT / "notebooks").glob(f"0?_{stage or 'train'}_{path.parent.name}.ipynb"))
+    if not found:
+        trained = (ROOT / "notebooks").glob("02_train_*.ipynb")
+        found = [p for p in trained if name.startswith(p.stem.removeprefix("02_train_") + "_")]
     assert len(found) == 1
     model = parameters_model(nbformat.read(found[0], as_version=4))
     assert model is not None

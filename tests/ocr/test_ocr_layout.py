@@ -28,6 +28,7 @@ from sightbook.ocr.layout_data import (
     writing_angles,
 )
 from sightbook.ocr.layout_metrics import LayoutFigures, concordance
+from sightbook.ocr.layout_order import _precedence
 from sightbook.ocr.page import PageBuilder, Word, rectangle
 from sightbook.onnx import export
 
@@ -337,7 +338,7 @@ def test_a_wide_paragraph_between_columns_ties_them():
     boxes = [(0, 0, 4, 9), (6, 0, 10, 9), (0, 12, 10, 14), (0, 16, 4, 25), (6, 16, 10, 25)]
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
         shuffled = np.array([boxes[place] for place in order], float)
-        found = engine._precedence(shuffled, columns=True)
+        found = _precedence(shuffled, columns=True)
         assert [order[place] for place in found] == [0, 1, 2, 3, 4]
 
 

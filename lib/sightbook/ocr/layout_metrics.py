@@ -45,6 +45,12 @@ class LayoutFigures:
         self.orders.append(concordance([word for line in every for word in line]))
         return found
 
+    def extend(self, other: LayoutFigures) -> None:
+        """Take over another's counts."""
+        self.lines += other.lines
+        self.paragraphs += other.paragraphs
+        self.orders += other.orders
+
     def summary(self) -> dict[str, float]:
         """F1 of lines and of paragraphs, the mean of both, and the order."""
         line, paragraph = f1(self.lines), f1(self.paragraphs)

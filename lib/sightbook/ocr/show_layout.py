@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 
 from sightbook import plots
 from sightbook.ocr.layout_data import Floats, PageWords, word_features
-from sightbook.ocr.layout_engine import Layout, rule_scores
+from sightbook.ocr.layout_engine import Judge, Layout, rule_scores
 from sightbook.ocr.layout_metrics import LayoutFigures, grouped
 from sightbook.ocr.train_layout import TrainingPages, TrainingSets, judge, load_run
 from sightbook.plot_style import MUTED, PALETTE, rgb, title_axes
@@ -35,17 +35,17 @@ class Unseen:
         self.totals: dict[str, LayoutFigures] = {}
         self.found: dict[str, list[Layout]] = {}
         self.each: list[float] = []
-        ways = {"rules": rule_scores, "network": partial(judge, load_run(run))}
+        ways: dict[str, Judge] = {"rules": rule_scores, "network": partial(judge, load_run(run))}
         for way, scores in ways.items():
             total = LayoutFigures()
             self.found[way] = []
             for words in self.pages:
+                alone = LayoutFigures()
                 features = word_features(words.quads)
-                truth = words.lines, words.paragraphs
-                self.found[way].append(total.update(features, *truth, scores))
+                found = alone.update(features, words.lines, words.paragraphs, scores)
+                self.found[way].append(found)
+                total.extend(alone)
                 if way == "network":
-                    alone = LayoutFigures()
-                    alone.update(features, *truth, scores)
                     self.each.append(alone.summary()["layout_f1"])
             self.totals[way] = total
 

@@ -43,8 +43,9 @@ from sightbook.ocr.layout_engine import Scores
 from sightbook.ocr.layout_metrics import LayoutFigures
 from sightbook.ocr.page import Page
 from sightbook.ocr.params_layout import TrainLayout
+from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run, find_run
+from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches, resolve_workers
 from sightbook.training_task import Task
@@ -334,7 +335,7 @@ def start_model(params: TrainLayout) -> LayoutModel:
     config = LayoutConfig(params.dim, params.layers, params.heads, params.pair)
     if params.init == "scratch":
         return LayoutModel(config)
-    file = run_weights(params.init)
+    file = find_weights(params.init, "layout")
     model = load_layout(file)
     for name in ("dim", "layers", "heads", "pair"):
         there, asked = getattr(model.config, name), getattr(config, name)
@@ -346,13 +347,6 @@ def start_model(params: TrainLayout) -> LayoutModel:
     return model.train()
 
 
-def run_weights(run: str | Path) -> Path:
-    """The weights of a run of this notebook: ``reference``, ``latest``, a name or a folder."""
-    # The line ships three models, each in a folder of its own.
-    where = "outputs/reference/ocr/layout" if str(run) == "reference" else run
-    return find_run("ocr", where, needs=WEIGHTS) / WEIGHTS
-
-
 def load_run(run: str | Path) -> LayoutModel:
     """The trained network of a run."""
-    return load_layout(run_weights(run))
+    return load_layout(find_weights(str(run), "layout"))
