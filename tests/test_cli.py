@@ -27,14 +27,14 @@ from sightbook.params import Parameters
 class Tiny(Parameters):
     epochs: int = Field(2, gt=0, description="passes")
     run: str = Field("", description="name")
-    fate: str = Field("ends", description="ends, raises or is killed")
+    fate: str = Field("ends", description="ends, raises, is killed or told")
 """
 PARAMETERS = """\
 epochs: int = 2  # passes
 run: str = ""  # name
-fate: str = "ends"  # ends, raises or is killed"""
+fate: str = "ends"  # ends, raises, is killed or told"""
 SET_UP = """\
-import os, signal, sys
+import os, signal, sys, threading
 from sightbook.runs import open_run
 from tiny_params import Tiny
 
@@ -49,6 +49,11 @@ if params.fate == "raises":
     raise OSError("the disk is on fire")
 if params.fate == "is killed":
     os.kill(os.getpid(), signal.SIGKILL)
+if params.fate == "is told":
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    os.kill(os.getppid(), signal.SIGTERM)
+    print("told", told.wait(60))
 run_folder.finish({"epochs": params.epochs})"""
 
 
@@ -203,6 +208,12 @@ def test_a_killed_kernel_is_a_failure(place: Path) -> None:
     status = [cell.metadata.papermill.status for cell in executed.cells]
     assert status[-2:] == ["failed", "pending"]
     assert executed.metadata.papermill.exception is True
+
+
+def test_sigterm_reaches_the_kernel(place: Path) -> None:
+    done = sightbook(place, "run", "02_train_tiny", "-p", "fate", "is told", "--run", "told")
+    assert "told True" in done.stdout
+    assert done.returncode == 0, done.stderr
 
 
 def test_ctrl_c_is_130_and_leaves_no_kernel(place: Path) -> None:

@@ -12,8 +12,10 @@ import difflib
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
+import psutil
 from nbformat import NotebookNode
 
 from sightbook import provenance, runs
@@ -213,16 +216,17 @@ def _execute(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     logging.getLogger("traitlets").setLevel(logging.ERROR)
     try:
-        papermill.execute_notebook(
-            path,
-            output,
-            values,
-            kernel_name="python3",
-            progress_bar=False,
-            extra_arguments=["--log-level=40"],  # the kernel's own remarks are not the notebook's
-            stdout_file=stream,
-            stderr_file=stream,
-        )
+        with _sigterm_reaches_the_kernel():
+            papermill.execute_notebook(
+                path,
+                output,
+                values,
+                kernel_name="python3",
+                progress_bar=False,
+                extra_arguments=["--log-level=40"],  # its own remarks are not the notebook's
+                stdout_file=stream,
+                stderr_file=stream,
+            )
     except PapermillExecutionError as error:
         message = f"{error.ename}: {error.evalue}".rstrip(": ")
         return (
@@ -239,6 +243,28 @@ def _execute(
     except KeyboardInterrupt:
         return "interrupted", "", True
     return None, "", False
+
+
+@contextlib.contextmanager
+def _sigterm_reaches_the_kernel() -> Iterator[None]:
+    """Hand SIGTERM on to the kernel, so that a training saves itself before it ends.
+
+    A scheduler tells the whole group of processes; ``kill`` and service managers tell this one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_on(signum: int, frame: object) -> None:
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one_line(text: str) -> str:

@@ -24,7 +24,7 @@ WIDTH_STEP = 100
 """Columns that a batch's width is a multiple of: the engine pads to 50, but a CPU prepares kernels for
 every width it meets and keeps them."""
 
-SHORTEST = 5
+SHORTEST = 3
 """Characters of the longest line when a curriculum begins."""
 
 Gray = NDArray[np.uint8]

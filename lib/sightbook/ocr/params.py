@@ -13,11 +13,11 @@ class TrainRecognition(FitParams):
     """`02_train_text_recognition`: train a reader of text lines."""
 
     epochs: int = Field(4, ge=1, description="passes over the training set")
-    batch_size: int = Field(32, ge=2, description="lines a step on each device")
-    learning_rate: float = Field(4e-3, gt=0, description="peak learning rate of AdamW")
+    batch_size: int = Field(16, ge=2, description="lines a step on each device")
+    learning_rate: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
     clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="average of the weights; 0: off")
+    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
     warmup: float = Field(
         0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
     )
@@ -28,7 +28,7 @@ class TrainRecognition(FitParams):
     )
     own_share: float = Field(0.5, ge=0, le=1, description="share of lines from data, not drawn")
     validation: float = Field(0.1, gt=0, lt=1, description="share of data's pages held back")
-    lines: int = Field(1600, ge=2, description="lines an epoch; drawn ones are always new")
+    lines: int = Field(1500, ge=2, description="lines an epoch; drawn ones are always new")
     validation_lines: int = Field(120, ge=1, description="drawn lines to validate on, at most")
     init: str = Field("scratch", description="scratch, reference, a run or a folder")
     size: Literal["tiny", "small", "base"] = Field(
@@ -48,10 +48,10 @@ class TrainRecognition(FitParams):
     random_share: float = Field(
         0.15, ge=0, le=1, description="share of drawn lines that are random strings"
     )
-    max_chars: int = Field(16, ge=1, le=120, description="characters of the longest drawn line")
-    wear: float = Field(0.5, ge=0, le=1, description="how worn drawn lines are: 0 clean, 1 all")
+    max_chars: int = Field(8, ge=1, le=120, description="characters of the longest drawn line")
+    wear: float = Field(0.3, ge=0, le=1, description="how worn drawn lines are: 0 clean, 1 all")
     curriculum: int = Field(
-        1600, ge=0, description="drawn lines over which they grow from short and clean to that"
+        2400, ge=0, description="drawn lines over which they grow from short and clean to that"
     )
     max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
 

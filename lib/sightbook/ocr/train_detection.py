@@ -41,7 +41,7 @@ from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
 
 WEIGHTS = "detection.pt"
-THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+THRESHOLDS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Tried in validation; the export moves the best one to where the engine wants it."""
 
 
