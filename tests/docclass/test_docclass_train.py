@@ -1,10 +1,7 @@
 """Training of the line: balanced views, classes kept apart, exact resume, what it leaves behind."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from killed_runs import train_in_process
 from sightbook.docclass import train
 from sightbook.docclass.model import build_embedder, load_embedder, save_embedder
 from sightbook.docclass.params import TrainDocclass
@@ -34,33 +32,16 @@ SMALL = {
     "precision": "32",
 }
 
-SCRIPT = """
-import json, os, signal, sys
-from sightbook.docclass import train
-from sightbook.docclass.params import TrainDocclass
-from sightbook.runs import open_run
-
-kill_at = int(sys.argv[2])
-step = train.EmbeddingTask.training_step
-
-def counted(self, batch, index):
-    if self.trainer.global_step == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
-
-train.EmbeddingTask.training_step = counted
-params = TrainDocclass(run=sys.argv[1], **json.loads(sys.argv[3]))
-run = open_run("docclass", params.run, params, stage="train")
-run.finish(train.train(params, run))
-"""
-
 
 def run_script(folder, name, kill_at):
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, name, str(kill_at), json.dumps(SMALL)],
-        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
+    return train_in_process(
+        folder,
+        "docclass",
+        train="sightbook.docclass.train.train",
+        task="sightbook.docclass.train.EmbeddingTask",
+        params="sightbook.docclass.params.TrainDocclass",
+        given={"run": name, **SMALL},
+        kill_at=kill_at,
     )
 
 

@@ -1,15 +1,13 @@
 """Training of the zone road: what it leaves behind, and that a kill changes nothing."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
+from killed_runs import train_in_process
 from sightbook.donut import train
 from sightbook.donut.data import Record
 from sightbook.donut.finder import Finder
@@ -30,33 +28,16 @@ SMALL = {
     "ema_decay": 0.9,
 }
 
-SCRIPT = """
-import json, os, signal, sys
-from sightbook.donut import reader, train
-from sightbook.donut.params import TrainDonut
-from sightbook.runs import open_run
-
-kill_at = int(sys.argv[2])
-step = reader.ReaderTask.training_step
-
-def counted(self, batch, index):
-    if self.trainer.global_step == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
-
-reader.ReaderTask.training_step = counted
-params = TrainDonut(run=sys.argv[1], **json.loads(sys.argv[3]))
-run = open_run("donut", params.run, params, stage="train")
-run.finish(train.train(params, run))
-"""
-
 
 def run_script(folder, name, kill_at):
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, name, str(kill_at), json.dumps(SMALL)],
-        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
+    return train_in_process(
+        folder,
+        "donut",
+        train="sightbook.donut.train.train",
+        task="sightbook.donut.reader.ReaderTask",
+        params="sightbook.donut.params.TrainDonut",
+        given={"run": name, **SMALL},
+        kill_at=kill_at,
     )
 
 

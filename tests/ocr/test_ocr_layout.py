@@ -28,7 +28,7 @@ from sightbook.ocr.layout_data import (
     writing_angles,
 )
 from sightbook.ocr.layout_metrics import LayoutFigures, concordance
-from sightbook.ocr.layout_order import _precedence
+from sightbook.ocr.layout_order import _precedence, reading_order
 from sightbook.ocr.page import PageBuilder, Word, rectangle
 from sightbook.onnx import export
 
@@ -340,6 +340,22 @@ def test_a_wide_paragraph_between_columns_ties_them():
         shuffled = np.array([boxes[place] for place in order], float)
         found = _precedence(shuffled, columns=True)
         assert [order[place] for place in found] == [0, 1, 2, 3, 4]
+
+
+def test_cells_are_read_row_by_row():
+    """The same two columns of three: entries of one line are a table, of three lines text."""
+    cells = [[row(x, y, [30, 20])] for x in (0, 200) for y in (0, 100, 200)]
+    texts = [block(x, y, 3) for x in (0, 200) for y in (0, 100, 200)]
+    orders = []
+    for paragraphs in (cells, texts):
+        truth = words_of(paragraphs)
+        groups = [
+            [np.flatnonzero(truth.lines == line).tolist() for line in np.unique(own)]
+            for own in (truth.lines[truth.paragraphs == k] for k in range(6))
+        ]
+        found = reading_order(groups[::-1], word_features(truth.quads))
+        orders.append([groups.index(group) for group in found])
+    assert orders == [[0, 3, 1, 4, 2, 5], [0, 1, 2, 3, 4, 5]]
 
 
 def test_reading_survives_a_tilted_page():

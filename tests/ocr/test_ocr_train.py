@@ -1,15 +1,13 @@
 """Training of recognition and detection: sets, batches, exact resume, what a run leaves behind."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
+from killed_runs import train_in_process
 from sightbook.images import Skipped, encode_image
 from sightbook.ocr import train_detection, train_recognition
 from sightbook.ocr.alphabet import PRESETS, Encoder
@@ -41,36 +39,16 @@ DETECTION = {
     "checkpoint_steps": 1, "precision": "32", "crop": 96, "height": 320, "width": 256,
 }  # fmt: skip
 
-SCRIPT = """
-import importlib, json, os, signal, sys
-from sightbook.runs import open_run
-
-part, name, kill_at, given = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
-module = importlib.import_module(f"sightbook.ocr.train_{part}")
-task = getattr(module, f"{part.title()}Task")
-step = task.training_step
-
-def counted(self, batch, index):
-    if self.trainer.global_step == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
-
-task.training_step = counted
-params = getattr(importlib.import_module("sightbook.ocr.params"), f"Train{part.title()}")(
-    run=name, **given
-)
-run = open_run("ocr", params.run, params, stage="train")
-run.finish(module.train(params, run))
-"""
-
 
 def run_script(folder, part, name, kill_at, given):
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, part, name, str(kill_at), json.dumps(given)],
-        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+    return train_in_process(
+        folder,
+        "ocr",
+        train=f"sightbook.ocr.train_{part}.train",
+        task=f"sightbook.ocr.train_{part}.{part.title()}Task",
+        params=f"sightbook.ocr.params.Train{part.title()}",
+        given={"run": name, **given},
+        kill_at=kill_at,
     )
 
 

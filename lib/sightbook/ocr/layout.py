@@ -90,12 +90,13 @@ class LayoutModel(nn.Module):
             `same_paragraph` ``[B, N, N]``: logits that two words share a paragraph; symmetric.
         """
         absent = (1 - mask) * NEVER
+        distance = between_boxes(words)
         # Padding has no size to take a logarithm of.
         words = torch.cat([words[..., :4], words[..., 4:].clamp_min(0.02)], -1)
         pairs = self.pair(pair_features(words))
         state = self.word(word_state(words))
         for block in self.blocks:
-            state = block(state, pairs, absent)
+            state = block(state, pairs, distance, absent)
         state = self.norm(state)
         joint = self.relation(pairs) + self.source(state)[:, :, None] + self.target(state)[:, None]
         order, membership = functional.relu(joint).chunk(2, -1)
@@ -124,19 +125,31 @@ class Block(nn.Module):
         self.bias = nn.Linear(config.pair, config.heads, bias=False)
         self.out = nn.Linear(config.dim + config.heads * config.pair, config.dim)
         self.fed = nn.LayerNorm(config.dim)
+        # As ALiBi's slopes: from heads that see what is next to a word to ones that see the page.
+        slopes = 2.0 ** -torch.arange(config.heads)
+        self.slopes: Tensor
+        self.register_buffer("slopes", slopes.view(1, -1, 1, 1), persistent=False)
         self.feed = nn.Sequential(
             nn.Linear(config.dim, 4 * config.dim),
             nn.GELU(),
             nn.Linear(4 * config.dim, config.dim),
         )
 
-    def forward(self, state: Tensor, pairs: Tensor, absent: Tensor) -> Tensor:
-        """Update words ``[B, N, D]`` by pairs ``[B, N, N, P]``; `absent` ``[B, N]`` hides some."""
+    def forward(self, state: Tensor, pairs: Tensor, distance: Tensor, absent: Tensor) -> Tensor:
+        """Update the words.
+
+        Args:
+            state: of words, ``[B, N, D]``.
+            pairs: their geometry, ``[B, N, N, P]``.
+            distance: between boxes in word heights, ``[B, N, N]``.
+            absent: ``[B, N]``, large and negative for padding.
+        """
         batch, count, dim = state.shape
         qkv = self.qkv(self.attended(state)).view(batch, count, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(2, 3) * (dim // self.heads) ** -0.5
         scores = scores + self.bias(pairs).permute(0, 3, 1, 2) + absent[:, None, None]
+        scores = scores - self.slopes * distance[:, None]
         weights = scores.softmax(-1)
         told = (weights @ value).transpose(1, 2).reshape(batch, count, dim)
         # What the attended words are like, and where they lie from here.

@@ -31,8 +31,11 @@ DYNAMIC_AXES = {
 }
 """Names and symbolic sizes of the exported graph; see `layout.LayoutModel.forward`."""
 
-MAX_WORDS = 400
-"""Words judged at once, as memory grows with the square; larger pages in overlapping parts."""
+MAX_WORDS = 160
+"""Words judged at once, about as many as in training; larger pages in overlapping parts.
+
+Time and memory of a part grow with the square of its words.
+"""
 
 NEIGHBOURS = 24
 """Each word is asked about this many neighbours' paragraph."""

@@ -10,38 +10,41 @@ from sightbook.ocr.layout_data import Floats, Ints
 Layout = list[list[list[int]]]
 """Paragraphs of lines of word numbers, each in reading order."""
 
+RUNNING_TEXT = 0.5
+"""Share of a page's words in paragraphs of three lines or more from which it is running text."""
+
 
 def ordered_lines(lines: list[list[int]], words: Floats) -> list[list[int]]:
     """Lines of a paragraph from top to bottom; those beside one another from left to right."""
     if len(lines) < 2:
         return lines
-    cosine, sine = _direction(words)
+    # The paragraph's own direction: a page that is not flat has many.
+    cosine, sine = _direction(words[np.array([word for line in lines for word in line])])
     boxes = np.array([_extent(words[line], cosine, sine) for line in lines])
     return [lines[place] for place in _precedence(boxes, columns=False)]
 
 
 def reading_order(paragraphs: Layout, words: Floats) -> Layout:
-    """Paragraphs in the order a reader takes them (Breuel 2003, "High performance document layout
-    analysis", section 5, with columns told by overlap).
+    """Paragraphs in the order a reader takes them.
 
-    A paragraph comes before those under it that share its columns, and before those of a column
-    to its right unless something wider above or between ties both columns together.
+    Running text is read column by column (Breuel 2003, "High performance document layout analysis",
+    section 5): a paragraph comes before those under it that share its columns, and before those of
+    a column to its right unless something wider in between ties both columns together. Where
+    most words stand in paragraphs of one or two lines, as in forms, tables and receipts, it is read
+    row by row.
     """
     if len(paragraphs) < 2:
         return paragraphs
     cosine, sine = _direction(words)
-    boxes = np.array(
-        [_extent(words[np.concatenate(group)], cosine, sine) for group in map(_arrays, paragraphs)]
-    )
-    return [paragraphs[place] for place in _precedence(boxes, columns=True)]
-
-
-def _arrays(paragraph: list[list[int]]) -> list[Ints]:
-    return [np.asarray(line, np.int64) for line in paragraph]
+    members = [np.array([word for line in group for word in line]) for group in paragraphs]
+    boxes = np.array([_extent(words[group], cosine, sine) for group in members])
+    running = sum(map(len, (members[k] for k, group in enumerate(paragraphs) if len(group) > 2)))
+    columns = running > RUNNING_TEXT * sum(map(len, members))
+    return [paragraphs[place] for place in _precedence(boxes, columns)]
 
 
 def _direction(words: Floats) -> tuple[float, float]:
-    """The page's direction of writing, long words counting most."""
+    """The direction of writing, long words counting most."""
     cosine, sine = (words[:, 2:4] * words[:, 4:5]).sum(0).tolist()
     length = max(float(np.hypot(cosine, sine)), 1e-6)
     return cosine / length, sine / length
@@ -81,7 +84,8 @@ def _precedence(boxes: NDArray[np.float64], columns: bool) -> list[int]:
             between = stacked[one] & stacked & (middle > high) & (middle < deep)
             before[one] |= beside[one] & ~between.any(1)
     else:
-        level = shared_y > 0.5 * low
+        # Lines on a curled page reach into one another's height, but not beside one another.
+        level = (shared_y > 0.5 * low) & (shared_x < 0.2 * narrow)
         before = np.where(level, to_left, over)
     np.fill_diagonal(before, False)
     return _topological(before, np.lexsort((left, top)))

@@ -38,7 +38,7 @@ class TrainLayout(FitParams):
     )
     samples: int = Field(256, ge=1, description="pages an epoch, each seen otherwise every time")
     max_words: int = Field(
-        80, ge=2, description="words of a training sample: a part of the page if it has more"
+        120, ge=2, description="words of a training sample at most: a part of the page"
     )
     augment: float = Field(
         1.0, ge=0, le=3, description="how much boxes are moved, torn, joined and lost; 0: not"

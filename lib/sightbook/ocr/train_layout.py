@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +38,7 @@ from sightbook.ocr.layout_data import (
 )
 from sightbook.ocr.layout_engine import Scores
 from sightbook.ocr.layout_metrics import LayoutFigures
+from sightbook.ocr.layout_pages import drawn_pages
 from sightbook.ocr.page import Page
 from sightbook.ocr.params_layout import TrainLayout
 from sightbook.ocr.weights import find_weights
@@ -166,36 +164,6 @@ def usable(pages: Sequence[Page]) -> list[PageWords]:
     return [words for words in map(page_words, pages) if len(words) > 1]
 
 
-@lru_cache(maxsize=4)  # the notebook shows what training then draws again
-def drawn_pages(
-    count: int, seed: int, workers: int = 1, validation: bool = False
-) -> list[PageWords]:
-    """Words of generated pages 0 to `count` of a seed; those of an empty page are left out.
-
-    Args:
-        count: pages to draw.
-        seed: of the series.
-        workers: processes that draw; the pages do not depend on it.
-        validation: with the fonts that are kept for validation.
-    """
-    task = partial(_drawn_page, seed, validation)
-    several = workers > 1 and count >= 32
-    # Fresh processes: a fork would inherit the locks of a notebook's threads.
-    context = (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if several else nullcontext()
-    )
-    with context as pool:
-        run = map if pool is None else partial(pool.map, chunksize=8)
-        found = list(run(task, range(count)))
-    return [words for words in found if len(words) > 1]
-
-
-def _drawn_page(seed: int, validation: bool, index: int) -> PageWords:
-    from sightbook.ocr.synth.pages import render_page
-
-    return page_words(render_page(seed, index, validation=validation).page)
-
-
 # --------------------------------------------------------------------------- samples
 
 
@@ -233,7 +201,10 @@ class TrainingPages(Dataset):
     def __getitem__(self, index: int) -> PageWords:
         rng = np.random.default_rng([self.params.seed, self.epoch, index])
         words = self.pages[int(self.schedule[index])]
-        return augment(crop(words, rng, self.params.max_words), rng, self.params.augment)
+        # Of all sizes: pages have few words or many, and are laid out in parts of many.
+        most = self.params.max_words
+        part = crop(words, rng, int(rng.integers(max(2, most // 3), most + 1)))
+        return augment(part, rng, self.params.augment)
 
 
 def _evenly(rng: np.random.Generator, start: int, stop: int, count: int) -> np.ndarray:
