@@ -10,7 +10,7 @@ from sightbook.ocr.synth.lines import (
     MAX_WIDTH,
     LineSettings,
     cut_line,
-    line_length,
+    line_width,
     render_line,
 )
 from sightbook.ocr.synth.texts import Texts, read_words
@@ -45,8 +45,10 @@ def test_a_longer_text_makes_a_wider_line():
     lines = [render_line(1, index, SETTINGS) for index in range(80)]
     widths = [line.image.shape[1] for line in lines]
     assert np.corrcoef([len(line.text) for line in lines], widths)[0, 1] > 0.8
-    lengths = [line_length(1, index, SETTINGS.max_chars) for index in range(80)]
-    assert np.corrcoef(lengths, widths)[0, 1] > 0.7
+    told = np.array([line_width(1, index, SETTINGS) for index in range(80)])
+    # Told without drawing: half of them within a fifth.
+    assert np.corrcoef(np.log(told), np.log(widths))[0, 1] > 0.95
+    assert np.median(np.abs(np.log(told / widths))) < np.log(1.2)
 
 
 def test_only_the_alphabet_is_written():

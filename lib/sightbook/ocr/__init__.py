@@ -1,7 +1,7 @@
 """The OCR line: text detection, layout and text recognition, in the form the ocrs engine takes.
 
-`from sightbook import ocr; ocr.Predictor()` works with onnxruntime; nothing here imports torch until
-a training module is asked for.
+`from sightbook import ocr; ocr.Predictor()` works with onnxruntime; nothing here imports torch
+until a training module is asked for.
 """
 
 from __future__ import annotations

@@ -100,9 +100,10 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Balanced cross-entropy with hard negatives, and Dice.
 
-    Cross-entropy is averaged over core pixels and over the hardest others, `negatives` times as
-    many (Shrivastava et al. 2016 in the form that text detectors have given it), and both averages
-    added; Dice (Milletari et al. 2016) looks at each picture as a whole.
+    Cross-entropy is averaged over all core pixels and `negatives` times as many others, the hardest
+    ones (Shrivastava et al. 2016 in the form that text detectors have given it). The hardest are
+    the gaps between words, so they outweigh the cores and words come apart. Dice (Milletari et al.
+    2016) looks at each picture as a whole.
 
     Args:
         logits: float ``[B, 1, H, W]``.
@@ -120,7 +121,7 @@ def detection_loss(
     # A page without words still teaches what is no word.
     wanted_hard = min(max(negatives * count, 1000.0), others.numel() - count)
     hard = others * (others >= _level(others.detach(), wanted_hard / others.numel()))
-    bce = (cross * positive).sum() / max(count, 1.0) + hard.sum() / max(wanted_hard, 1.0)
+    bce = ((cross * positive).sum() + hard.sum()) / max(count + wanted_hard, 1.0)
     probability = torch.sigmoid(logits) * weight
     overlap = (probability * positive).sum((1, 2, 3))
     total = (probability + positive).sum((1, 2, 3))

@@ -17,12 +17,12 @@ from torch.utils.data import Dataset
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.ocr.alphabet import Encoder
 from sightbook.ocr.page import Line, Page, Points
-from sightbook.ocr.synth.lines import LINE_HEIGHT, LineSettings, cut_line, line_length, render_line
+from sightbook.ocr.synth.lines import LINE_HEIGHT, LineSettings, cut_line, line_width, render_line
 from sightbook.training_data import Batches
 
 WIDTH_STEP = 100
-"""Columns that a batch's width is a multiple of: the engine pads to 50, but a CPU prepares kernels for
-every width it meets and keeps them."""
+"""Columns that a batch's width is a multiple of: the engine pads to 50, but a CPU prepares kernels
+for every width it meets and keeps them."""
 
 SHORTEST = 3
 """Characters of the longest line when a curriculum begins."""
@@ -116,9 +116,9 @@ class DrawnLines(Dataset):
         return self.count
 
     def width(self, epoch: int, index: int) -> float:
-        """About how wide a line will be, relative to others."""
+        """About how wide a line will be, pixels."""
         number = index + (0 if self.fixed else epoch) * self.count
-        return line_length(self.seed, number, self._settings(number).max_chars)
+        return line_width(self.seed, number, self._settings(number))
 
     def __getitem__(self, index: int) -> LineItem:
         number = index + self.epoch * self.count
@@ -167,8 +167,10 @@ class PageLines(Dataset):
         return len(self.lines)
 
     def width(self, epoch: int, index: int) -> float:
-        """About how wide a line will be, in characters."""
-        return len(self.lines[index][2])
+        """About how wide a line will be, pixels."""
+        outline = line_outline(self.lines[index][1], np.full(4, 0.5))
+        wide, tall = np.ptp(outline, 0).tolist()
+        return LINE_HEIGHT * wide / max(tall, 1)
 
     def __getitem__(self, index: int) -> LineItem:
         path, line, ids = self.lines[index]
@@ -215,7 +217,7 @@ class MixedLines(Dataset):
         return len(self.drawn)
 
     def width(self, epoch: int, index: int) -> float:
-        """About how wide a line will be, in characters."""
+        """About how wide a line will be, pixels."""
         own = self._choice(epoch)[index]
         return self.own.width(epoch, own) if own >= 0 else self.drawn.width(epoch, index)
 
@@ -248,20 +250,18 @@ def width_buckets(
     def batches(epoch: int, batch_size: int) -> list[list[int]]:
         rng = np.random.default_rng([seed, epoch, 3])
         order = rng.permutation(len(data))
+        widths = np.array([data.width(epoch, int(index)) for index in order])
         count = processes * -(-len(data) // (batch_size * processes))
-        # Parts of equal size, so that no batch is too small for batch normalisation.
+        # Batches differ in size by one at most, so that none is too small for normalisation.
+        sizes = np.diff(np.linspace(0, len(data), count + 1).round().astype(int))
         found: list[list[int]] = []
-        for part in np.array_split(order, max(1, round(count / window))):
-            widths = np.array([data.width(epoch, int(index)) for index in part])
-            found.append(part[widths.argsort(kind="stable")].tolist())
-        # Cut each sorted part into its share of the batches.
-        shares = np.diff(np.linspace(0, count, len(found) + 1).round().astype(int))
-        cut = [
-            batch.tolist()
-            for part, share in zip(found, shares.tolist(), strict=True)
-            for batch in np.array_split(np.array(part), share)
-        ]
-        return [cut[i] for i in rng.permutation(count)]
+        start = 0
+        for group in np.array_split(sizes, max(1, round(count / window))):
+            part = slice(start, start + int(group.sum()))
+            ordered = order[part][widths[part].argsort(kind="stable")]
+            found += [batch.tolist() for batch in np.split(ordered, np.cumsum(group)[:-1])]
+            start = part.stop
+        return [found[i] for i in rng.permutation(count)]
 
     return batches
 

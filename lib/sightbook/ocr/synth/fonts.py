@@ -1,8 +1,8 @@
 """Typefaces that pages and lines are set in, and the ink of words in them.
 
 The `embedded` faces come with matplotlib and with this package, so that what is drawn from them is
-the same everywhere. `system` adds what the machine has, a folder adds what the user has; both make a
-model better and a data set less portable.
+the same everywhere. `system` adds what the machine has, a folder adds what the user has; both make
+a model better and a data set less portable.
 """
 
 from __future__ import annotations
@@ -137,6 +137,12 @@ def ink(text: str, path: Path, size: int) -> Ink:
         return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
     tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Ink(tight, int(left + columns[0]), int(top + rows[0]), advance)
+
+
+@lru_cache(maxsize=60_000)
+def advance(text: str, path: Path, size: int) -> float:
+    """How far the pen moves over a text, pixels."""
+    return float(_font(path, size).getlength(text))
 
 
 @lru_cache(maxsize=2048)

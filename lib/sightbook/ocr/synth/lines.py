@@ -1,8 +1,8 @@
 """Lines of text as the engine cuts them out of pages: drawn small, worn, cut along shaky boxes.
 
 A line is drawn at the size it would have on a page (often ten pixels high), worn there, and then
-cut and enlarged just as the engine does it: whatever a recogniser will meet after a detector that is a
-pixel off. Line i of seed s is the same picture everywhere, as long as the faces are the same.
+cut and enlarged just as the engine does it: whatever a recogniser will meet after a detector that
+is a pixel off. Line i of seed s is the same picture everywhere, as long as the faces are the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sightbook import degrade
 from sightbook.ocr.alphabet import PRESETS, Encoder
-from sightbook.ocr.synth.fonts import Face, faces, ink
+from sightbook.ocr.synth.fonts import Face, advance, faces, ink
 from sightbook.ocr.synth.texts import Texts
 
 LINE_HEIGHT = 64
@@ -54,8 +54,31 @@ class LineSample:
     text: str
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What will be set, and how: a text, in a face and size, with blanks and spacing in pixels."""
+
+    text: str
+    face: Face
+    size: int
+    blank: float
+    spacing: float
+
+
+def line_width(seed: int, index: int, settings: LineSettings) -> float:
+    """About how many columns line `index` has, without drawing it: so batches are made by width."""
+    plan = _plan(np.random.default_rng([seed, index, 1]), seed, index, settings)
+    words = plan.text.split(" ")
+    wide = sum(advance(word, plan.face.path, plan.size) for word in words)
+    wide += plan.blank * (len(words) - 1) + plan.spacing * len(plan.text)
+    below = 0.22 if set(plan.text) & set("gjpqy(),;[]{}|") else 0.0
+    # Boxes are a quarter larger than letters: they grow on both sides.
+    tall = 1.25 * plan.size * (plan.face.cap_height + below)
+    return min(max(LINE_HEIGHT * wide / tall, MIN_WIDTH), MAX_WIDTH)
+
+
 def line_length(seed: int, index: int, max_chars: int = 64) -> int:
-    """About how many characters line `index` has; cheap, so that batches can be made by width."""
+    """About how many characters line `index` has."""
     rng = np.random.default_rng([seed, index, 0])
     draw = rng.random()
     if draw < 0.3:
@@ -73,10 +96,9 @@ def render_line(seed: int, index: int, settings: LineSettings) -> LineSample:
         settings: what lines are made of.
     """
     rng = np.random.default_rng([seed, index, 1])
-    text = _text(rng, line_length(seed, index, settings.max_chars), settings)
-    face = _face(rng, text, settings.faces)
-    size = _size(rng)
-    mask, boxes = _set(rng, text, face, size)
+    plan = _plan(rng, seed, index, settings)
+    text, face, size = plan.text, plan.face, plan.size
+    mask, boxes = _set(plan)
     wear = settings.wear * rng.random() ** 0.7
     if rng.random() < 0.5 * settings.wear:
         mask = _clutter(rng, mask, boxes, face, size)
@@ -84,6 +106,17 @@ def render_line(seed: int, index: int, settings: LineSettings) -> LineSample:
     image, quads = _tilted(rng, image, boxes, wear)
     image = _worn(rng, image, size, wear)
     return LineSample(_cut(rng, image, quads, wear), text)
+
+
+def _plan(rng: np.random.Generator, seed: int, index: int, settings: LineSettings) -> _Plan:
+    text = _text(rng, line_length(seed, index, settings.max_chars), settings)
+    face = _face(rng, text, settings.faces)
+    size = _size(rng)
+    blank = size * rng.uniform(0.22, 0.5)
+    if rng.random() < 0.08:
+        blank *= rng.uniform(1.5, 4)
+    spacing = rng.uniform(0.5, 3) * size / 14 if rng.random() < 0.06 else 0.0
+    return _Plan(text, face, size, blank, spacing)
 
 
 def _text(rng: np.random.Generator, length: int, settings: LineSettings) -> str:
@@ -120,20 +153,14 @@ def _size(rng: np.random.Generator) -> int:
     return int(rng.integers(20, 29)) if draw < 0.9 else int(rng.integers(28, 49))
 
 
-def _set(
-    rng: np.random.Generator, text: str, face: Face, size: int
-) -> tuple[Gray, NDArray[np.float32]]:
+def _set(plan: _Plan) -> tuple[Gray, NDArray[np.float32]]:
     """Set a line: coverage with margins all round, and the boxes x0, y0, x1, y1 of its words."""
-    words = text.split(" ")
-    blank = size * rng.uniform(0.22, 0.5)
-    if rng.random() < 0.08:
-        blank *= rng.uniform(1.5, 4)
-    spaced = rng.uniform(0.5, 3) * size / 14 if rng.random() < 0.06 else 0.0
+    face, size, spaced = plan.face, plan.size, plan.spacing
     margin = int(size * 1.1) + 2
     pieces: list[tuple[Gray, int, int]] = []
     boxes = []
     pen = float(margin)
-    for word in words:
+    for word in plan.text.split(" "):
         start = len(pieces)
         for letters in word if spaced else (word,):
             drawn = ink(letters, face.path, size)
@@ -150,7 +177,7 @@ def _set(
                     max(y + mask.shape[0] for mask, _, y in own),
                 )
             )
-        pen += blank
+        pen += plan.blank
     if not boxes:  # a face without these characters: an empty line is honest enough
         boxes = [(margin, -size, int(pen) + 1, 0)]
     top = min(box[1] for box in boxes) - margin
