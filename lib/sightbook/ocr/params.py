@@ -60,11 +60,11 @@ class TrainDetection(FitParams):
     """`02_train_text_detection`: train a finder of words."""
 
     epochs: int = Field(3, ge=1, description="passes over the training set")
-    batch_size: int = Field(4, ge=1, description="pages a step on each device")
-    learning_rate: float = Field(4e-3, gt=0, description="peak learning rate of AdamW")
+    batch_size: int = Field(2, ge=1, description="pages a step on each device")
+    learning_rate: float = Field(6e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
     clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
-    ema_decay: float = Field(0.98, ge=0, lt=1, description="average of the weights; 0: off")
+    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
     warmup: float = Field(
         0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
     )
@@ -75,21 +75,17 @@ class TrainDetection(FitParams):
     )
     own_share: float = Field(0.5, ge=0, le=1, description="share of pages from data, not drawn")
     validation: float = Field(0.1, gt=0, lt=1, description="share of data's pages held back")
-    pages: int = Field(48, ge=1, description="pages an epoch; drawn ones are always new")
-    validation_pages: int = Field(6, ge=1, description="pages to validate on, at most")
+    pages: int = Field(140, ge=1, description="pages an epoch; drawn ones are always new")
+    validation_pages: int = Field(5, ge=1, description="pages to validate on, at most")
     init: str = Field("scratch", description="scratch, reference, a run or a folder")
     size: Literal["small", "base"] = Field(
         "small", description="small (0.6 M parameters) or base (1.6 M)"
     )
-    height: int = Field(
-        800, ge=64, le=4096, multiple_of=32, description="rows of the model's input"
-    )
-    width: int = Field(608, ge=64, le=4096, multiple_of=32, description="columns of it")
-    crop: int = Field(
-        320, ge=0, le=4096, multiple_of=32, description="side of training crops, px; 0: whole pages"
-    )
+    height: int = Field(800, ge=64, le=4096, description="rows of the exported model's input")
+    width: int = Field(600, ge=64, le=4096, description="columns of it")
+    crop: int = Field(160, ge=64, le=2048, description="side of training cut-outs, pixels")
     shrink: float = Field(
-        0.12, ge=0, lt=0.5, description="words shrink by this share of their height on each side"
+        3.0, ge=0, le=20, description="pixels that words shrink on each side; the engine grows 3"
     )
     fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
     words: str = Field("", description="text file or word list to draw words from; empty: built-in")
