@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,7 +45,7 @@ from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches, resolve_workers
-from sightbook.training_task import Task
+from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
 
 VALIDATION_SEED = 0x1A07
@@ -84,11 +83,6 @@ def train(params: TrainLayout, run: Run) -> dict[str, Any]:
     if is_first_process():
         save_layout(task.model, run.path / WEIGHTS)
     return result.metrics
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes files; the others of a launch only train."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 # --------------------------------------------------------------------------- pages
