@@ -30,6 +30,10 @@ class ExportModel(Parameters):
     int8: bool = Field(True, description="also write and measure an int8 variant")
     opset: int = Field(17, ge=17, le=22, description="ONNX operator set")
     repeats: int = Field(10, ge=1, description="timed runs for the latency figures")
+    data: str = Field(
+        "",
+        description="ocr: folder of labelled pages to measure and calibrate on; empty: the run's",
+    )
     onnx: dict = Field(  # type: ignore[type-arg]  # notebooks write the type as it stands here
         default_factory=dict, description="docclass: input_shape, input_names, options ... of ONNX"
     )

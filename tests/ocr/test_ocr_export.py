@@ -15,9 +15,11 @@ from torch import nn  # noqa: E402
 
 from sightbook.exporting import ExportModel  # noqa: E402
 from sightbook.exporting import export as export_line  # noqa: E402
+from sightbook.images import encode_image  # noqa: E402
 from sightbook.ocr import calibration, engine, export, exporting  # noqa: E402
 from sightbook.ocr.alphabet import PRESETS  # noqa: E402
 from sightbook.ocr.detection import DetectionModel, save_detection  # noqa: E402
+from sightbook.ocr.hiertext import write_hiertext  # noqa: E402
 from sightbook.ocr.layout import LayoutConfig, LayoutModel, save_layout  # noqa: E402
 from sightbook.ocr.layout_engine import LayoutModelFile  # noqa: E402
 from sightbook.ocr.page import PageBuilder, Word, rectangle  # noqa: E402
@@ -307,3 +309,18 @@ def test_a_folder_of_several_is_exported_as_a_whole(run):
 def test_a_folder_without_weights_is_no_run_to_export(run):
     with pytest.raises(RunError, match=r"holds none of detection\.pt"):
         export_line(PARAMS, run)
+
+
+def test_pages_that_the_export_is_given_are_spread_over_the_folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    pages = []
+    for number in range(5):
+        image = np.full((20, 40, 3), 40 * number, np.uint8)
+        (tmp_path / "images" / f"p{number}.png").write_bytes(encode_image(image))
+        builder = PageBuilder(f"p{number}", 40, 20)
+        builder.add([[Word(rectangle(2, 2, 30, 12), "a")]])
+        pages.append(builder.page())
+    write_hiertext(pages, tmp_path / "annotations.jsonl")
+    samples = exporting.given_samples(ExportModel(line="ocr", data=str(tmp_path), samples=3))
+    assert [sample.page.image_id for sample in samples] == ["p0", "p2", "p4"]
+    assert not any(sample.generated for sample in samples)

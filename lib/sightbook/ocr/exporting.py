@@ -98,7 +98,8 @@ def task_of(run: Path) -> str | None:
 
 def export_task(run: Path, task: str, params: ExportModel) -> Exported:
     """Export one network into its run's folder: `model.onnx`, `model.rten`, the card."""
-    samples = own_samples(run, params.samples) + generated_samples(params.samples)
+    own = given_samples(params) if params.data else own_samples(run, params.samples)
+    samples = own + generated_samples(params.samples)
     made = {"detection": _detection, "recognition": _recognition, "layout": _layout}[task](
         run, samples, params
     )
@@ -133,6 +134,22 @@ def generated_samples(count: int) -> list[Sample]:
     """Generated pages that no training saw."""
     drawn = (render_page(SEED, index, validation=True) for index in range(count))
     return [Sample(engine.prepare_image(made.image), made.page, True) for made in drawn]
+
+
+def given_samples(params: ExportModel) -> list[Sample]:
+    """Pages of the folder that the export was given, spread over it.
+
+    Raises:
+        DataError: the folder holds no labelled pages.
+    """
+    pages = read_dataset(resolve_path(params.data)).pages
+    places = np.unique(np.linspace(0, len(pages) - 1, min(params.samples, len(pages))).round())
+    chosen = [pages[int(place)] for place in places]
+    return [
+        Sample(engine.prepare_image(open_image(page.image)), page, False)
+        for page in chosen
+        if page.image is not None
+    ]
 
 
 def own_samples(run: Path, count: int) -> list[Sample]:
