@@ -59,7 +59,7 @@ def readings(run: Path, items: Sequence[LineItem], count: int = 12) -> Plot:
         for item, scores in zip(items[start : start + 16], log_probs.unbind(1), strict=True):
             read = encoder.decode(ctc_greedy(scores.numpy(), blank=0)[0])
             error = Levenshtein.distance(item.text, read) / max(len(item.text), 1)
-            image = item.image[:, :WIDEST]
+            image = _on_one_width(item.image, WIDEST)
             cases.append(Case("", np.stack([image] * 3, 2), [item.text], [read], error))
     cases.sort(key=lambda case: case.error)
     places = np.unique(np.linspace(0, len(cases) - 1, count).round().astype(int)).tolist()
