@@ -14,11 +14,12 @@ help:  ## list these commands
 demo: $(READY)  ## prepare data, train, evaluate and export the Donut line (about 8 minutes)
 	@$(BIN)/sightbook demo donut
 
-# Notebooks go first: they take longest. What they make stays away from your own runs.
+# Notebooks go first: they take longest. They stay in their order: evaluation follows training.
+# What they make stays away from your own runs.
 test: $(READY)  ## unit tests, and every notebook executed
 	@rm -rf outputs/.tests
 	@SIGHTBOOK_OUTPUTS=outputs/.tests OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-		--nbval-lax notebooks tests -n 2 --dist loadfile
+		--nbval-lax notebooks tests -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## style of code and notebooks, types, notebooks without outputs
 	$(BIN)/ruff check --no-cache .

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from sightbook import cli, notebooks, runs
-from sightbook.cli import UsageError, _line_module, app, main
+from sightbook.cli import UsageError, _predictor, app, main
 from sightbook.runs import read_json
 
 BIN = Path(sys.executable).parent
@@ -334,17 +334,42 @@ def test_predict_hands_files_and_options_to_the_line(monkeypatch: pytest.MonkeyP
             calls.append((files, options))
             return 3
 
-    monkeypatch.setattr(cli, "_line_module", lambda line, module: Line)
+    monkeypatch.setattr(cli, "_predictor", lambda line: Line)
     arguments = ["predict", "donut", "a.png", "b.png", "--json", "--model", "m", "-o", "beams", "4"]
     assert CliRunner().invoke(app, arguments).exit_code == 3
     (files, options), *_ = calls
     assert files == [Path("a.png"), Path("b.png")]
-    assert options == {"json": True, "model": "m", "register": None, "beams": 4}
+    given = {name: value for name, value in options.items() if value is not None}
+    assert given == {"json": True, "model": "m", "beams": 4}
+
+
+def test_render_takes_a_folder_or_none_but_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    told = []
+
+    class Line:
+        @staticmethod
+        def command(files: list[Path], options: dict[str, object]) -> int:
+            told.append(options["render"])
+            return 0
+
+    monkeypatch.setattr(cli, "_predictor", lambda line: Line)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"")
+    for arguments in (["a.png", "--render"], ["a.png", "--render", "drawn"], ["a.png"]):
+        assert CliRunner().invoke(app, ["predict", "defects", *arguments]).exit_code == 0
+    assert told == ["rendered", "drawn", None]
+    done = CliRunner().invoke(app, ["predict", "defects", "--render", str(picture), "b.png"])
+    assert isinstance(done.exception, UsageError)
+    assert len(told) == 3
 
 
 def test_an_unknown_line_names_the_known() -> None:
     with pytest.raises(UsageError, match="no line 'donuts' that can predict"):
-        _line_module("donuts", "predict")
+        _predictor("donuts")
 
 
 @pytest.mark.parametrize("command", sorted(app.commands))

@@ -166,3 +166,16 @@ def test_many_figures_of_one_group_are_folded_away(tmp_path: Path) -> None:
     assert "top1" in before
     assert "amount: 39" in folded.partition("</details>")[0]
     assert "amount: 39" not in before
+
+
+def test_figures_are_told_with_their_interval_if_they_have_one(folder: Path) -> None:
+    wide = {"value": 0.5, "n": 9, "low": 0.25, "high": 0.75}
+    lone = {"value": 0.625, "n": 1, "low": None, "high": None}
+    none = {"value": None, "n": 0, "low": None, "high": None}
+    runs.open_run("donut", "seen", Train(), stage="evaluate").finish(
+        {"AP": wide, "AP50": lone, "AP75": none}
+    )
+    words = Page(write_report(folder)).words
+    assert "0.5 (95 %: 0.25 to 0.75; n = 9)" in words
+    assert "0.625 (n = 1)" in words
+    assert "AP75" not in words

@@ -52,3 +52,18 @@ def test_without_a_run_it_says_so_and_works_on_a_copy_of_the_shipped_model(
 def test_nothing_trained_and_nothing_shipped():
     with pytest.raises(RunError, match="run the training notebook first"):
         trained_run("toy", "latest", "export")
+
+
+def test_of_several_shipped_models_one_is_named(place, monkeypatch):
+    folder = ship(place, monkeypatch)
+    for name in ("blue", "red"):
+        (folder / name).mkdir()
+        (folder / name / "run.json").write_text((folder / "run.json").read_text())
+    (folder / "run.json").unlink()
+    copy = trained_run("toy", "reference/red", "export")
+    assert copy == place / "outputs" / "toy" / "reference-export-red"
+    assert trained_run("toy", "reference", "export", "red") == copy
+    assert trained_run("toy", "latest", "export", "red") == copy
+    for which in ("reference", "latest", "reference/green"):
+        with pytest.raises(RunError, match="there are: reference/blue, reference/red"):
+            trained_run("toy", which, "export")

@@ -221,6 +221,18 @@ def params(notebook: str) -> None:
     help="Folder of templates, for lines that compare with registered classes.",
 )
 @click.option(
+    "--render",
+    is_flag=False,
+    flag_value="rendered",
+    metavar="[DIR]",
+    help="Folder for pictures with what was found drawn on them, of lines that find things.",
+)
+@click.option(
+    "--strips",
+    type=click.Path(path_type=Path),
+    help="Folder for the unrolled rings of letters, of headstamps.",
+)
+@click.option(
     "-o",
     "--option",
     "others",
@@ -235,6 +247,8 @@ def predict(
     as_json: bool,
     model: str | None,
     register: Path | None,
+    render: str | None,
+    strips: Path | None,
     others: tuple[tuple[str, str], ...],
 ) -> None:
     """Read FILES (pictures, folders, multi-page TIFF, PDF) with an exported model of LINE.
@@ -246,12 +260,20 @@ def predict(
       sightbook predict donut passport.jpg --json
       sightbook predict donut scans/ --model outputs/donut/big
       sightbook predict docclass --register templates/ photo.jpg
+      sightbook predict defects road.jpg --json --model potholes
+      sightbook predict headstamps bases.jpg --render drawn/ --strips strips/
     """
     import yaml
 
+    if render is not None and Path(render).is_file():
+        raise UsageError(
+            f"--render {render}: is a file, a folder to write to is expected; put --render last, "
+            "or name one"
+        )
     options: dict[str, Any] = {"json": as_json, "model": model, "register": register}
+    options |= {"render": render, "strips": strips}
     options |= {name.replace("-", "_"): yaml.safe_load(value) for name, value in others}
-    sys.exit(_line_module(line, "predict").command(list(files), options))
+    sys.exit(_predictor(line).command(list(files), options))
 
 
 @app.command()
@@ -308,15 +330,26 @@ def doctor() -> None:
     sys.exit(any(finding.level == "missing" for finding in findings))
 
 
-def _line_module(line: str, module: str) -> Any:
-    """Import ``sightbook.<line>.<module>``; UsageError naming the lines there are."""
-    packages = [found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg]
-    lines = [name for name in packages if importlib.util.find_spec(f"sightbook.{name}.{module}")]
+_DETECTION = {
+    "defects": "sightbook.detection.predict",
+    "headstamps": "sightbook.detection.predict_headstamps",
+}
+"""Lines that share a folder, and the modules that predict."""
+
+
+def _predictor(line: str) -> Any:
+    """Import the module that predicts for a line; UsageError naming the lines there are."""
+    packages = {found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg}
+    lines = {
+        name: f"sightbook.{name}.predict"
+        for name in sorted(packages - {"detection"})
+        if importlib.util.find_spec(f"sightbook.{name}.predict")
+    } | _DETECTION
     if line not in lines:
         close = difflib.get_close_matches(line, lines, n=1)
         hint = f", did you mean '{close[0]}'?" if close else f"; there are: {', '.join(lines)}"
-        raise UsageError(f"no line '{line}' that can {module}{hint}")
-    return importlib.import_module(f"sightbook.{line}.{module}")
+        raise UsageError(f"no line '{line}' that can predict{hint}")
+    return importlib.import_module(lines[line])
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ LINES = {
     "donut": "sightbook.donut.exporting",
     "docclass": "sightbook.docclass.exporting",
     "ocr": "sightbook.ocr.exporting",
+    "defects": "sightbook.detection.exporting",
+    "headstamps": "sightbook.detection.exporting",
 }
 """Line to the module whose `export_run(run, params)` does the work."""
 
@@ -22,7 +24,7 @@ LINES = {
 class ExportModel(Parameters):
     """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card."""
 
-    line: Literal["donut", "docclass", "ocr"] = Field(
+    line: Literal["donut", "docclass", "ocr", "defects", "headstamps"] = Field(
         "donut", description="line whose run is exported"
     )
     run: str = Field("latest", description="run to export: latest, a name or a path")

@@ -189,8 +189,10 @@ def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, Mapping) and {"value", "n", "low", "high"} <= value.keys():
             if value["value"] is not None:
-                interval = f"{value['low']:.4g} to {value['high']:.4g}"
-                rows[name] = f"{value['value']:.4g} (95 %: {interval}; n = {value['n']})"
+                interval = ""  # as of a single sample, which has none
+                if value["low"] is not None:
+                    interval = f"95 %: {value['low']:.4g} to {value['high']:.4g}; "
+                rows[name] = f"{value['value']:.4g} ({interval}n = {value['n']})"
         elif isinstance(value, Mapping):
             rows |= {f"{name}: {inner}": shown for inner, shown in _opened(value).items()}
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):

@@ -1,0 +1,239 @@
+"""Parameters of `02_train_defects` and `02_train_headstamps`; light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sightbook.training_params import FitParams
+
+FIRST_STAGE = (
+    "nms_iou_threshold",
+    "nms_score_threshold",
+    "max_proposals",
+    "localization_loss_weight",
+    "objectness_loss_weight",
+)
+"""Names of the region proposal network's settings."""
+
+FINEST: Mapping[str, tuple[int, ...]] = {
+    "fasterrcnn_mobilenet": (8, 4),
+    "maskrcnn_mobilenet": (8, 4),
+    "dfine_nano": (16, 8),
+}
+"""Strides that a model's finest map may have, the usual one first; others leave no choice."""
+
+
+class TrainDetector(FitParams):
+    """What both lines' detectors are trained by."""
+
+    line: ClassVar[str]
+
+    run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
+    data: str = Field(
+        "synthetic", description="synthetic (nothing else), or labels: a folder or a file"
+    )
+    images: str = Field("", description="folder of data's pictures; empty: found beside the labels")
+    usecase: str = Field("", description="of CSV versions in data; empty: none, or the only one")
+    version: str = Field("latest", description="of CSV versions: latest, or a stamp")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of data's groups to validate on")
+    test: float = Field(
+        0.0, ge=0, lt=1, description="share of data's groups kept for evaluation, where it has none"
+    )
+    use_test: bool = Field(
+        False, description="pictures that data sets apart for testing are used like all others"
+    )
+    folds: int = Field(
+        0, ge=0, description="cross-validation: parts that are held back in turn; 0: off"
+    )
+    strict: bool = Field(
+        False, description="errors in labels end the run; else bad boxes are left out"
+    )
+    own_share: float = Field(
+        1.0, gt=0, le=1, description="share of an epoch's pictures from data, the others drawn"
+    )
+    pictures: int = Field(60, ge=1, description="pictures an epoch; with data alone: all of its")
+    validation_pictures: int = Field(
+        16, ge=1, description="drawn pictures to validate on; of data's, all are taken"
+    )
+    init: str = Field("scratch", description="scratch, pretrained, reference, a run or a folder")
+    size: int = Field(
+        256,
+        ge=96,
+        le=4096,
+        multiple_of=32,
+        description="longer side of a picture as the model sees it, px",
+    )
+    finest: int = Field(
+        0, ge=0, description="stride of the model's finest map, small for small objects; 0: usual"
+    )
+    anchors: Literal["default", "data"] = Field(
+        "default", description="default, or data: sizes and shapes from the boxes to train on"
+    )
+    first_stage: dict[str, float] = Field(
+        default_factory=dict,
+        description="of region proposals: nms_iou_threshold ...",
+    )
+    box_batch_size_per_image: int = Field(
+        64, ge=1, description="proposals a picture that the second stage learns from"
+    )
+    rpn_batch_size_per_image: int = Field(
+        128, ge=2, description="anchors a picture that the first stage learns from"
+    )
+    backbone_rate: float = Field(
+        1.0, gt=0, le=1, description="learning rate of the backbone, as a share of the others'"
+    )
+    head_rate: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="learning rate of an R-CNN's fully connected layers, likewise",
+    )
+    scale_min: float = Field(
+        0.7, gt=0, description="smallest scale of large-scale jitter; 1 fills the model's input"
+    )
+    scale_max: float = Field(1.4, gt=0, description="largest scale of large-scale jitter")
+    photometric: float = Field(
+        0.5, ge=0, le=1, description="share of pictures with light and colours changed"
+    )
+    copy_paste: float = Field(
+        0.0, ge=0, le=1, description="share of pictures with objects pasted in from others"
+    )
+    mosaic: float = Field(0.0, ge=0, le=1, description="share of pictures put together of four")
+    leavings: int = Field(
+        0,
+        ge=0,
+        description="pictures to draw after each epoch, beside loss.txt and predictions; 0: none",
+    )
+    max_bad: int = Field(20, ge=0, description="unusable pictures skipped before it stops")
+
+    @field_validator("first_stage")
+    @classmethod
+    def _names_of_the_first_stage(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, number in value.items():
+            if name == "stride":
+                raise ValueError(
+                    "'stride' is given by the backbone: its maps have the strides they have, and "
+                    "there is an anchor at each of their places. For small objects raise 'size', "
+                    "or lower 'finest'"
+                )
+            if name not in FIRST_STAGE:
+                raise ValueError(f"{name!r} is none of {', '.join(FIRST_STAGE)}")
+            highest = 1.0 if name.startswith("nms_") else float("inf")
+            lowest = 1.0 if name == "max_proposals" else 0.0
+            if not lowest <= number <= highest:
+                raise ValueError(f"{name} is {number}, expected {lowest:g} to {highest:g}")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        model = str(getattr(self, "model", ""))
+        if self.finest and self.finest not in FINEST.get(model, ()):
+            choices = " or ".join(map(str, FINEST.get(model, ())))
+            raise ValueError(
+                f"finest {self.finest}: {model} "
+                + (f"has {choices}" if choices else "leaves no choice, give 0")
+            )
+        if model.startswith("dfine") and (self.first_stage or self.anchors != "default"):
+            raise ValueError(
+                f"first_stage and anchors: {model} has no region proposal network, its decoder "
+                "finds boxes without anchors; leave both as they are, or choose an R-CNN"
+            )
+        if self.use_test and (self.data == "synthetic" or self.usecase):
+            raise ValueError("use_test: is for a folder or a file as 'data' that names splits")
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation} and test {self.test} leave nothing to train on: "
+                "their sum must stay below 1"
+            )
+        if self.scale_min > self.scale_max:
+            raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
+        if self.folds == 1 or (self.folds and self.data == "synthetic"):
+            raise ValueError("folds: expected 0, or 2 and more of the pictures of 'data'")
+        if self.version != "latest" and not self.usecase:
+            raise ValueError(f"version {self.version!r} needs the usecase in the files' names")
+        return self
+
+
+class TrainDefects(TrainDetector):
+    """`02_train_defects`: train a finder of defects on surfaces."""
+
+    line: ClassVar[str] = "defects"
+
+    epochs: int = Field(5, ge=1, description="passes over the training set")
+    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
+    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
+    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
+    warmup: float = Field(
+        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
+    )
+
+    model: Literal[
+        "fasterrcnn_mobilenet",
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "fasterrcnn_resnet50_fpn_v2",
+        "maskrcnn_mobilenet",
+        "maskrcnn_resnet50_fpn_v2",
+        "dfine_nano",
+    ] = Field(
+        "fasterrcnn_mobilenet",
+        description="or fasterrcnn_resnet50_fpn_v2, dfine_nano ...; see models.py",
+    )
+    kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
+        "plate", description="of drawn surfaces: road, asphalt, concrete, board or plate (easy)"
+    )
+    clean: float = Field(0.3, ge=0, lt=1, description="share of drawn pictures without defect")
+    flip: Literal["none", "horizontal", "all"] = Field(
+        "horizontal", description="mirroring: none, horizontal, or all with quarter turns"
+    )
+
+
+class TrainHeadstamps(TrainDetector):
+    """`02_train_headstamps`: train a finder of cartridge bases and primers, with their masks."""
+
+    line: ClassVar[str] = "headstamps"
+
+    epochs: int = Field(5, ge=1, description="passes over the training set")
+    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
+    learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
+    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay")
+    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
+    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
+    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
+    warmup: float = Field(
+        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
+    )
+
+    pictures: int = Field(80, ge=1, description="pictures an epoch; with data alone: all of its")
+    size: int = Field(
+        192,
+        ge=96,
+        le=4096,
+        multiple_of=32,
+        description="longer side of a picture as the model sees it, px",
+    )
+    box_batch_size_per_image: int = Field(
+        32, ge=1, description="proposals a picture that the second stage learns from"
+    )
+    scale_min: float = Field(
+        0.9, gt=0, description="smallest scale of large-scale jitter; 1 fills the model's input"
+    )
+    photometric: float = Field(
+        0.2, ge=0, le=1, description="share of pictures with light and colours changed"
+    )
+    model: Literal[
+        "maskrcnn_mobilenet",
+        "maskrcnn_resnet50_fpn_v2",
+        "fasterrcnn_mobilenet",
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "fasterrcnn_resnet50_fpn_v2",
+        "dfine_nano",
+    ] = Field(
+        "maskrcnn_mobilenet",
+        description="or maskrcnn_resnet50_fpn_v2; others give boxes alone",
+    )
+    turn: bool = Field(True, description="quarter turns; text is never mirrored")

@@ -1,0 +1,1 @@
+"""Surfaces and cartridge bases drawn from seeds."""
