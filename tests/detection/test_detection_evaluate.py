@@ -242,7 +242,9 @@ def test_a_run_without_test_pictures_is_measured_on_its_validation_pictures_and_
         zip(map(content_key, found.records), ["train"] * 4 + ["validation"] * 2, strict=True)
     )
     run = trained_on(tmp_path / "roads", tmp_path, recorded)
-    assert names(chosen(run).test) == ["04.png", "05.png"]
+    sets = chosen(run)
+    assert names(sets.test) == names(sets.calibration) == ["04.png", "05.png"]
+    assert sets.source == "roads, validation"
     assert "held back no test pictures" in capsys.readouterr().out
 
 

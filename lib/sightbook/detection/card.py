@@ -93,11 +93,19 @@ def _evaluation(metrics: dict[str, Any], facts: dict[str, Any], line: str) -> li
         Table(rows).markdown(),
         "",
     ]
-    return [*lines, *_decision(facts.get("operating_point"))] if line == "defects" else lines
+    if line != "defects":
+        return lines
+    known = str(done.get("data", "")).endswith((", validation", ", all"))
+    return [*lines, *_decision(facts.get("operating_point"), known)]
 
 
-def _decision(point: dict[str, Any] | None) -> list[str]:
-    """Where a picture is called defective, and what was promised when that was chosen."""
+def _decision(point: dict[str, Any] | None, known: bool) -> list[str]:
+    """Where a picture is called defective, and what was promised when that was chosen.
+
+    Args:
+        point: see `image_metrics.OperatingPoint`.
+        known: whether the figures above are from pictures that it was chosen on.
+    """
     if not point:
         return [
             f"No operating point was chosen: a picture is called defective from {UNCALIBRATED} on.",
@@ -111,8 +119,10 @@ def _decision(point: dict[str, Any] | None) -> list[str]:
     reached = "" if point["reachable"] else " (which no confidence reaches)"
     return [
         f"A picture is called defective from {point['eval_conf']:.3f} on. That was chosen for a "
-        f"recall of {point['required_recall']:.2f}{reached} on {point['images']} other pictures, "
-        f"{point['defective']} of them defective; there it gave {', '.join(told)}.",
+        f"recall of {point['required_recall']:.2f}{reached} on {point['images']} "
+        f"{'of these very' if known else 'other'} pictures, {point['defective']} of them "
+        f"defective; there it gave {', '.join(told)}."
+        + (" On others expect less: see cross-validation." if known else ""),
         "",
     ]
 

@@ -116,24 +116,25 @@ def evaluation_sets(
     )
     recorded = read_json(run / SPLITS_FILE) if (run / SPLITS_FILE).is_file() else {}
     splits = splits_of(found, recorded)
-    if params.part == "all":
+    part: str = params.part
+    if part == "all":
         every = [record for part in splits.values() for record in part.records]
         test = next(iter(splits.values())).with_records(every)
-    elif own and params.part == "test" and not _some(splits, "test"):
+    elif own and part == "test" and not _some(splits, "test"):
         print(
             "this run held back no test pictures: the figures are from its validation pictures, "
             "on which its best weights were chosen"
         )
-        test = splits["validation"]
-    elif _some(splits, params.part):
-        test = splits[params.part]
+        test, part = splits["validation"], "validation"
+    elif _some(splits, part):
+        test = splits[part]
     else:
         counts = ", ".join(f"{len(part.records)} of {name}" for name, part in splits.items())
-        raise DataError(f"{data}: has no pictures of part {params.part!r}, but {counts}")
+        raise DataError(f"{data}: has no pictures of part {part!r}, but {counts}")
     chooses = params.line == "defects" and _some(splits, "validation")
     calibration = splits["validation"] if chooses else None
     where = Path(data).name
-    return Sets(_limited(test, params.max_pictures), calibration, f"{where}, {params.part}")
+    return Sets(_limited(test, params.max_pictures), calibration, f"{where}, {part}")
 
 
 def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Annotations]:
