@@ -54,4 +54,4 @@ def primer(ellipse, score=None):
 def head(ellipse, *words):
     """A head on which words, or texts, were read."""
     made = tuple(word(w) if isinstance(w, str) else w for w in words)
-    return Head(Outline(casing(ellipse, 0.9), ellipse), ring(), made, ())
+    return Head(Outline(casing(ellipse, 0.9), ellipse), ring(), made, made, ())

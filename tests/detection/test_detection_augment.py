@@ -100,6 +100,27 @@ def test_boxes_go_with_the_pixels(how, outlines):
     assert seen > 25
 
 
+def test_crops_are_mostly_around_an_object_and_boxes_stay_on_their_pixels():
+    example = spotted((30, 20, 40, 28), outlines=False)  # in one corner of the picture
+    rng = np.random.default_rng(0)
+    made = [augment.jitter(example, rng, (96, 128), (1.0, 1.0), crop=48) for _ in range(100)]
+    assert {part.image.shape for part in made} == {(48, 48, 3)}
+    whole = [part for part in made if len(part.boxes)]
+    assert len(whole) > 60  # less than a third of all places would show it
+    assert len({tuple(part.boxes[0]) for part in whole}) > 30
+    assert all(bright(part.image, part.boxes[0])[0] > 0.7 for part in whole)
+
+
+def test_a_crop_is_never_larger_than_the_canvas():
+    example = spotted((30, 20, 70, 60), outlines=False)
+    rng = np.random.default_rng(0)
+    made = augment.jitter(example, rng, (96, 128), (0.5, 0.5), crop=112)
+    assert made.image.shape == (96, 112, 3)
+    assert made.boxes[0, 2] - made.boxes[0, 0] == pytest.approx(
+        40 * 0.5 * min(96 / example.image.shape[0], 128 / example.image.shape[1]), rel=0.05
+    )
+
+
 def test_turned_text_stays_text():
     # red, green and blue corners: clockwise, whichever way up
     image = np.zeros((60, 60, 3), np.uint8)

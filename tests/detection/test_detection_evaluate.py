@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from sightbook.detection import evaluation_sets as evaluation_sets_room
 from sightbook.detection.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.coco import write_coco
 from sightbook.detection.evaluate import detect_all, evaluate
-from sightbook.detection.evaluate_headstamps import FOUND, TRUE
+from sightbook.detection.evaluate_headstamps import AS_READ, FOUND, TRUE
 from sightbook.detection.evaluation_sets import Sets, detector_run, evaluation_sets
 from sightbook.detection.label_check import content_key
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
@@ -326,12 +327,12 @@ def test_an_unknown_run_is_refused(tmp_path):
 # ------------------------------------------------------------------ headstamps
 
 
-def head_picture(folder):
+def head_picture(folder, first="AB"):
     """A photograph with two heads of known outlines and texts; the second one is small."""
     ellipses = [Ellipse(80, 80, 60, 55, 20.0), Ellipse(220, 90, 40, 40)]
     image = np.full((180, 300, 3), 120, np.uint8)
     boxes = []
-    for ellipse, text in zip(ellipses, (["AB"], ["XY"]), strict=True):
+    for ellipse, text in zip(ellipses, (first.split(), ["XY"]), strict=True):
         outline = ellipse.polygon()
         cv2.fillConvexPoly(image, np.round(outline).astype(np.int32), (190, 160, 60))
         (x0, y0), (x1, y1) = outline.min(0).tolist(), outline.max(0).tolist()
@@ -343,16 +344,34 @@ def head_picture(folder):
     return Annotations((record,), ("casing", "primer"), folder)
 
 
-def always_ab(images):
+def always_ab(images, read="AB"):
     """Reads AB on whole strips that stand as they were unrolled, and nothing else."""
     texts = []
     for number, image in enumerate(images):
         width = image.shape[1]
-        text = "AB" if number == 0 and width > 200 else ""
-        starts = np.array([60, 90][: len(text)], np.int64)
+        text = read if number == 0 and width > 200 else ""
+        starts = 60 + 30 * np.arange(len(text))
         ends = np.append(starts[1:], width)[: len(text)]
         texts.append(LineText(text, starts, ends, np.full(len(text), 0.99), width))
     return texts
+
+
+def test_what_the_table_put_right_is_told_apart(tmp_path):
+    truth = head_picture(tmp_path, "12 GA")
+    detected = [replace(box, score=0.9, attributes={}) for box in truth.records[0].boxes[:1]]
+    found = evaluate_headstamps.evaluate(
+        EvaluateHeadstamps(bootstrap=0),
+        Sets(truth, None, "p"),
+        lambda _: detected,
+        partial(always_ab, read="12GA"),
+    )
+    figures = {name: reading.figures() for name, reading in found.readings.items()}
+    # two of the three true tokens; as read, one that is none of them
+    assert figures[FOUND]["token_F1"]["value"] == pytest.approx(4 / 5)
+    assert figures[AS_READ]["token_F1"]["value"] == 0
+    told = found.metrics
+    assert told["reading"]["token_F1"]["value"] == pytest.approx(4 / 5)
+    assert told["reading_without_the_table"]["token_F1"]["value"] == 0
 
 
 def test_reading_along_found_and_true_outlines_tells_whose_fault_it_is(tmp_path):

@@ -195,8 +195,9 @@ def test_the_truth_of_real_photographs_reads_itself():
     read = {}
     for record in annotations.records:
         read[record.name] = [
-            Head(outline, head(CASE).strip, _words(outline.casing.attributes["segments"]), ())
+            Head(outline, head(CASE).strip, words, words, ())
             for outline in find_outlines(record.boxes, (record.width, record.height))
+            for words in [_words(outline.casing.attributes["segments"])]
         ]
     result = evaluate_readings(annotations, read)
     found = values(result)

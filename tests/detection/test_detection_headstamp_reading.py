@@ -282,7 +282,7 @@ def test_a_photograph_is_read_from_pixels_to_angles(bars, ellipse):
 def test_what_is_printed_has_the_promised_form(bars):
     rows = [h.to_dict() for h in read_photo(barred([40, 50]), lambda _: boxes(), _named(bars))]
     row = json.loads(json.dumps(rows))[0]
-    assert set(row) == {"casing", "primer", "tokens", "text", "candidates"}
+    assert set(row) == {"casing", "primer", "tokens", "text", "read", "candidates"}
     assert set(row["casing"]) == set(row["primer"]) == {"box", "score", "ellipse"}
     assert row["casing"]["score"] == 0.9
     assert row["casing"]["ellipse"]["a"] == pytest.approx(150, abs=0.5)

@@ -91,6 +91,26 @@ def test_boxes_are_in_the_pixels_of_the_picture_given(name):
     assert (far < 8).all()
 
 
+def test_training_takes_parts_of_pictures_as_they_are():
+    transform = built(size=96).net.transform
+    parts, boxes = transform([picture(48, 64), picture(240, 320)], [target((4, 4, 20, 20))] * 2)
+    assert parts.image_sizes == [(48, 64), (72, 96)]
+    assert boxes[0]["boxes"].tolist() == [[4, 4, 20, 20]]
+    assert boxes[1]["boxes"].flatten().tolist() == pytest.approx([1.2, 1.2, 6, 6], abs=0.1)
+    transform.eval()
+    assert transform([picture(48, 64)])[0].image_sizes == [(72, 96)]
+
+
+def test_a_narrower_pyramid_is_a_smaller_model(tmp_path):
+    def size(detector):
+        return sum(p.numel() for p in detector.parameters())
+
+    narrow = built("maskrcnn_mobilenet", channels=32)
+    assert size(narrow) < 0.8 * size(built("maskrcnn_mobilenet"))
+    save_detector(narrow, tmp_path / "narrow.pt")
+    assert load_detector(tmp_path / "narrow.pt").config.channels == 32
+
+
 def test_an_answer_of_dfine_does_not_depend_on_the_batch():
     detector = built("dfine_nano").eval()
     with torch.inference_mode():

@@ -327,6 +327,7 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
             "fasterrcnn_mobilenet",
             ("spot",),
             size=96,
+            channels=64,
             anchor_sizes=((9.0, 12.0), (20.0, 30.0), (40.0, 60.0), (80.0, 90.0)),
             anchor_ratios=(0.7, 1.0, 1.4),
         )
@@ -337,6 +338,7 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
     params = TrainDefects(run="sets", data=str(spots), init="earlier", **SMALL)
     detector = train.start_model(params, sets_of(tmp_path, data=str(spots)))
     assert detector.config.anchor_sizes == old.config.anchor_sizes
+    assert detector.config.channels == 64
     own = detector.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in old.state_dict().items())
     with pytest.raises(ParameterError, match="set model to that"):

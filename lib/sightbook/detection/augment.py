@@ -27,6 +27,9 @@ MIN_VISIBLE = 0.3
 MIN_SIDE = 2.0
 """Shortest side of a box that is still demanded, pixels."""
 
+AROUND_OBJECT = 0.7
+"""Share of the crops of a picture with objects that are taken around one of them."""
+
 EMPTY = (124, 116, 104)
 """Colour around pictures: what a network sees as zero once means are subtracted."""
 
@@ -144,25 +147,39 @@ def jitter(
     rng: np.random.Generator,
     canvas: tuple[int, int],
     scales: tuple[float, float],
+    crop: int = 0,
 ) -> Example:
     """Large-scale jitter (Ghiasi et al. 2021, section 3): another scale, and a part of that size.
 
     Args:
         example: the picture.
         rng: decides.
-        canvas: height and width of the result, pixels.
-        scales: lowest and highest; at 1 the picture just fits into the canvas.
+        canvas: height and width that the picture just fits into at scale 1, pixels.
+        scales: lowest and highest.
+        crop: the result is at most this high and wide, most often around an object; 0 gives all
+            of the canvas.
     """
     height, width = example.image.shape[:2]
     fits = min(canvas[0] / height, canvas[1] / width)
     scale = fits * math.exp(rng.uniform(math.log(scales[0]), math.log(scales[1])))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    spare = wide - canvas[1], high - canvas[0]
+    example = scaled(example, wide, high)
+    size = (min(canvas[0], crop), min(canvas[1], crop)) if crop else canvas
+    spare = wide - size[1], high - size[0]
     left, top = (
         int(rng.integers(0, room + 1)) if room >= 0 else -int(rng.integers(0, -room + 1))
         for room in spare
     )
-    return window(scaled(example, wide, high), left, top, canvas[1], canvas[0])
+    if crop and len(example.boxes) and rng.random() < AROUND_OBJECT:
+        x0, y0, x1, y1 = example.boxes[rng.integers(len(example.boxes))]
+        place = rng.uniform(0.1, 0.9, 2)
+        left, top = (
+            round(float(np.clip(middle - side * share, min(room, 0), max(room, 0))))
+            for middle, side, share, room in zip(
+                ((x0 + x1) / 2, (y0 + y1) / 2), (size[1], size[0]), place, spare, strict=True
+            )
+        )
+    return window(example, left, top, size[1], size[0])
 
 
 def mirror(

@@ -19,7 +19,7 @@ KINDS = ("pistol", "rifle", "military", "shotshell", "rimfire")
 LAYOUTS = ("opposed", "ring", "thirds", "sides", "year")
 
 _ALIKE = (
-    "0OQD", "1IL7", "2Z", "5S", "6G", "8B", "69", "UV", "CG", "PR", "EF", "4A", "MN", "HN", "VY",
+    "0OQDC", "1IL7T", "2Z", "5S", "6CG", "8B&", "69", "UV", "PR", "EF", "4A", "MN", "HN", "VY",
     "38", "3B", "XK",
 )  # fmt: skip
 _ALIKE_COST = 0.4
@@ -170,7 +170,7 @@ def similarity(read: str, stamp: str) -> float:
     One minus the edit distance over the longer one's length; letters that are easily mistaken for
     one another on metal cost 0.4 of a letter.
     """
-    one, two = _plain(read), _plain(stamp)
+    one, two = plain_stamp(read), plain_stamp(stamp)
     if not one or not two:
         return 0.0
     return 1 - _distance(one, two) / max(len(one), len(two))
@@ -196,7 +196,7 @@ def _entry(line: str, section: str, where: str) -> Entry:
 def _matches(tokens: Sequence[str], entries: Sequence[Entry]) -> list[Match]:
     """For each entry its best match, where there is a tolerable one."""
     pieces = [
-        (tuple(range(start, start + count)), _plain("".join(tokens[start : start + count])))
+        (tuple(range(start, start + count)), plain_stamp("".join(tokens[start : start + count])))
         for count in range(1, _MOST_JOINED + 1)
         for start in range(len(tokens) - count + 1)
     ]
@@ -204,7 +204,7 @@ def _matches(tokens: Sequence[str], entries: Sequence[Entry]) -> list[Match]:
     for entry in entries:
         best: Match | None = None
         for rank, stamp in enumerate(entry.stamps):
-            plain = _plain(stamp)
+            plain = plain_stamp(stamp)
             for numbers, piece in pieces:
                 longer = max(len(piece), len(plain))
                 if not piece or abs(len(piece) - len(plain)) > _TOLERANCE * longer:
@@ -221,7 +221,8 @@ def _matches(tokens: Sequence[str], entries: Sequence[Entry]) -> list[Match]:
     return found
 
 
-def _plain(text: str) -> str:
+def plain_stamp(text: str) -> str:
+    """A stamp or a reading without what does not count: case, blanks and dots."""
     return "".join(c for c in text.upper().replace("×", "X") if c.isalnum() or c in "&-/+")
 
 

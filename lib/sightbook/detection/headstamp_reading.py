@@ -23,6 +23,7 @@ from sightbook import onnx
 from sightbook.detection.annotations import Box, polygons_box
 from sightbook.detection.checks import overlap
 from sightbook.detection.gazetteer import Candidate, Gazetteer, identify
+from sightbook.detection.headstamp_lexicon import corrected
 from sightbook.detection.headstamp_words import (
     Word,
     best_words,
@@ -87,13 +88,15 @@ class Head:
     Attributes:
         outline: where it is.
         strip: its ring, unrolled.
-        words: in reading order, see `headstamp_words.in_order`.
+        words: in reading order, see `headstamp_words.in_order`, put right by the table.
+        read: the same before that.
         candidates: what it may be, best first.
     """
 
     outline: Outline
     strip: Strip
     words: tuple[Word, ...]
+    read: tuple[Word, ...]
     candidates: tuple[Candidate, ...]
 
     @property
@@ -102,7 +105,7 @@ class Head:
         return " ".join(word.text for word in self.words)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: casing, primer or None, tokens, text and candidates."""
+        """For JSON: casing, primer or None, tokens, text, the text as read, candidates."""
         outline = self.outline
         primer = None
         if outline.primer is not None and outline.primer_ellipse is not None:
@@ -120,6 +123,7 @@ class Head:
                 for word in self.words
             ],
             "text": self.text,
+            "read": " ".join(word.text for word in self.read),
             "candidates": [asdict(candidate) for candidate in self.candidates],
         }
 
@@ -215,9 +219,10 @@ def read_head(
         word = side_word(strip, angle, read, clockwise=clockwise, main=main)
         if word is not None:
             found.append(word)
-    words = tuple(in_order(best_words(found, min_confidence), strip))
+    read = tuple(in_order(best_words(found, min_confidence), strip))
+    words = tuple(corrected(read, table))
     candidates = identify([word.text for word in words], table)
-    return Head(outline, strip, words, tuple(candidates))
+    return Head(outline, strip, words, read, tuple(candidates))
 
 
 def open_recogniser(file: Path, *, beams: int = 1, threads: int | None = 1) -> Recogniser:

@@ -30,12 +30,13 @@ class Variation:
     """How training pictures are varied.
 
     Attributes:
-        canvas: height and width of every training picture, pixels.
+        canvas: height and width that a picture is fitted into, pixels.
         scales: of large-scale jitter.
         mirror: see `augment.mirror`.
         photometric: share of the pictures with other light.
         copy_paste: share of the pictures, clean ones apart, with objects pasted in.
         mosaic: share of them put together of four.
+        crop: a part of the canvas, at most so high and wide, is what is trained on; 0: all of it.
     """
 
     canvas: tuple[int, int]
@@ -44,6 +45,7 @@ class Variation:
     photometric: float
     copy_paste: float
     mosaic: float
+    crop: int = 0
 
 
 class TrainingPictures(Dataset):
@@ -126,7 +128,7 @@ class TrainingPictures(Dataset):
         else:
             if not negative and rng.random() < how.copy_paste:
                 first = augment.copy_paste(first, self._another(rng), rng)
-            example = augment.jitter(first, rng, how.canvas, how.scales)
+            example = augment.jitter(first, rng, how.canvas, how.scales, how.crop)
         if rng.random() < how.photometric:
             example = replace(example, image=augment.photometric(example.image, rng))
         return example

@@ -24,7 +24,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
 from sightbook.detection.dfine import DFINE, build_dfine, pretrained_dfine
-from sightbook.detection.params import FINEST
+from sightbook.detection.params import FINEST, SMALL
 from sightbook.detection.scaling import Scaling
 from sightbook.files import atomic_file
 from sightbook.params import ParameterError
@@ -35,16 +35,13 @@ TORCHVISION: dict[str, Callable[..., nn.Module]] = {
     "maskrcnn_resnet50_fpn_v2": zoo.maskrcnn_resnet50_fpn_v2,
 }
 
-SMALL = ("fasterrcnn_mobilenet", "maskrcnn_mobilenet")
-"""Small enough to be trained on a CPU and to be shipped: 3 million parameters."""
-
 NAMES = (*SMALL, *TORCHVISION, *DFINE)
 
 SMALL_BACKBONE = "mobilenetv4_conv_small"
 """timm's; plain convolutions, fast on CPUs in training too (Qin et al. 2024, MobileNetV4)."""
 
 CHANNELS = 96
-"""Of the small models' feature pyramid."""
+"""Of the small models' feature pyramid, where nothing else is said."""
 
 RATIOS = (0.5, 1.0, 2.0)
 """Usual anchors' heights by their widths."""
@@ -61,6 +58,7 @@ class DetectorConfig:
         labels: classes in order; the model's number of the first is 1.
         size: longer side of a picture as the network sees it, pixels.
         finest: stride of the finest map, see `params.FINEST`; 0 for the usual one.
+        channels: of a small model's feature pyramid.
         anchor_sizes: of each level, roots of the anchors' areas in the network's pixels; empty for
             the model's usual ones.
         anchor_ratios: heights by widths of the anchors; empty as above.
@@ -76,6 +74,7 @@ class DetectorConfig:
     labels: tuple[str, ...]
     size: int = 320
     finest: int = 0
+    channels: int = CHANNELS
     anchor_sizes: tuple[tuple[float, ...], ...] = ()
     anchor_ratios: tuple[float, ...] = ()
     first_stage: Mapping[str, float] = field(default_factory=dict)
@@ -346,13 +345,13 @@ def _small_rcnn(config: DetectorConfig) -> nn.Module:
     body = timm.create_model(
         SMALL_BACKBONE, pretrained=False, features_only=True, out_indices=_maps(config)
     )
-    backbone = Pyramid(body, CHANNELS)
+    backbone = Pyramid(body, config.channels)
     maps = [str(level) for level in range(len(_maps(config)))]
-    classes, hidden = len(config.labels) + 1, 256
+    classes, hidden, channels = len(config.labels) + 1, 256, config.channels
     settings: dict[str, Any] = _rcnn_settings(config) | {
         "rpn_anchor_generator": _anchors(config, anchor_levels(config)),
         "box_roi_pool": ops.MultiScaleRoIAlign(maps, 7, 2),
-        "box_head": BoxHead(CHANNELS, hidden),
+        "box_head": BoxHead(channels, hidden),
         "box_predictor": FastRCNNPredictor(hidden, classes),
     }
     if not config.has_masks:
@@ -360,8 +359,8 @@ def _small_rcnn(config: DetectorConfig) -> nn.Module:
     return zoo.MaskRCNN(
         backbone,
         mask_roi_pool=ops.MultiScaleRoIAlign(maps, 14, 2),
-        mask_head=MaskRCNNHeads(CHANNELS, (CHANNELS,) * 3, 1, norm_layer=nn.BatchNorm2d),
-        mask_predictor=MaskRCNNPredictor(CHANNELS, CHANNELS, classes),
+        mask_head=MaskRCNNHeads(channels, (channels,) * 3, 1, norm_layer=nn.BatchNorm2d),
+        mask_predictor=MaskRCNNPredictor(channels, channels, classes),
         **settings,
     )
 

@@ -18,6 +18,9 @@ FIRST_STAGE = (
 )
 """Names of the region proposal network's settings."""
 
+SMALL = ("fasterrcnn_mobilenet", "maskrcnn_mobilenet")
+"""Small enough to be trained on a CPU and to be shipped: 3 million parameters."""
+
 FINEST: Mapping[str, tuple[int, ...]] = {
     "fasterrcnn_mobilenet": (8, 4),
     "maskrcnn_mobilenet": (8, 4),
@@ -69,6 +72,13 @@ class TrainDetector(FitParams):
     finest: int = Field(
         0, ge=0, description="stride of the model's finest map, small for small objects; 0: usual"
     )
+    channels: int = Field(
+        0,
+        ge=0,
+        le=512,
+        multiple_of=16,
+        description="of a small model's feature pyramid; 0: as init has it, else 96",
+    )
     anchors: Literal["default", "data"] = Field(
         "default", description="default, or data: sizes and shapes from the boxes to train on"
     )
@@ -102,6 +112,12 @@ class TrainDetector(FitParams):
         0.0, ge=0, le=1, description="share of pictures with objects pasted in from others"
     )
     mosaic: float = Field(0.0, ge=0, le=1, description="share of pictures put together of four")
+    crop: int = Field(
+        0,
+        ge=0,
+        multiple_of=32,
+        description="side of parts of pictures to train on, px: for small objects; 0: whole ones",
+    )
     leavings: int = Field(
         0,
         ge=0,
@@ -141,12 +157,22 @@ class TrainDetector(FitParams):
                 f"first_stage and anchors: {model} has no region proposal network, its decoder "
                 "finds boxes without anchors; leave both as they are, or choose an R-CNN"
             )
+        if self.channels and model not in SMALL:
+            raise ValueError(
+                f"channels {self.channels}: {model} leaves no choice, give 0; "
+                f"{' and '.join(SMALL)} have one"
+            )
         if self.use_test and (self.data == "synthetic" or self.usecase):
             raise ValueError("use_test: is for a folder or a file as 'data' that names splits")
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation {self.validation} and test {self.test} leave nothing to train on: "
                 "their sum must stay below 1"
+            )
+        if self.crop and (self.mosaic or self.crop > self.size):
+            raise ValueError(
+                f"crop {self.crop}: expected at most size {self.size}, and mosaic 0: a mosaic is "
+                "of parts already"
             )
         if self.scale_min > self.scale_max:
             raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")

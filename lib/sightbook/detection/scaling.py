@@ -26,8 +26,14 @@ class Scaling(GeneralizedRCNNTransform):
     def resize(
         self, image: Tensor, target: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """Scale ``[3, H, W]`` so that its longer side is `max_size`; in training as torchvision."""
+        """Scale ``[3, H, W]`` so that its longer side is `max_size`.
+
+        In training that is the largest size: a smaller picture is taken as part of one that has
+        it.
+        """
         if self.training or target is not None:
+            if max(image.shape[-2:]) <= self.max_size:
+                return image, target
             return super().resize(image, target)
         sides = shape_as_tensor(image)[-2:]
         height, width = (sides * self.max_size // sides.max()).clamp(min=1).unbind()

@@ -151,14 +151,16 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     file = None
     if params.init not in ("scratch", "pretrained"):
         file = find_weights(params.line, params.init)
+        old = load_detector(file).config
+        config = replace(config, channels=old.channels)
+        if params.anchors == "default":  # its proposals are learnt for its anchors
+            config = replace(config, anchor_sizes=old.anchor_sizes, anchor_ratios=old.anchor_ratios)
+    if params.channels:
+        config = replace(config, channels=params.channels)
     if params.anchors == "data":
         scales = (params.scale_min, params.scale_max)
         own = anchors_from(sets.sides, anchor_levels(config), scales)
         config = replace(config, anchor_sizes=own.sizes, anchor_ratios=own.ratios)
-    elif file is not None:
-        # its proposals are learnt for its anchors
-        old = load_detector(file).config
-        config = replace(config, anchor_sizes=old.anchor_sizes, anchor_ratios=old.anchor_ratios)
     detector = build_detector(config)
     if params.init == "pretrained":
         load_pretrained(detector)

@@ -205,6 +205,7 @@ def _training(
         params.photometric,
         params.copy_paste,
         params.mosaic,
+        params.crop,
     )
     return TrainingPictures(
         records,
