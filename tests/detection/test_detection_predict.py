@@ -385,7 +385,7 @@ def test_headstamps_in_the_documented_form(heads, capsys):
     assert predict_headstamps.command([photo, heads / "empty.jpg"], options) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     (found,) = first["detections"]
-    assert set(found) == {"casing", "primer", "tokens", "text", "candidates"}
+    assert set(found) == {"casing", "primer", "tokens", "text", "read", "candidates"}
     assert set(found["casing"]) == {"box", "score", "ellipse"}
     assert found["primer"]["score"] == 0.8
     assert found["tokens"] == []

@@ -179,7 +179,7 @@ def test_the_command_answers_in_json_and_passes_over_bad_files(place, capsys):
     assert command([photos / "ü.png"], options) == 0
     assert command([photos], {**options, "register": None}) == 2
     assert command([photos], {**options, "colour": 1}) == 2
-    assert "colour" in capsys.readouterr().out
+    assert "colour" in capsys.readouterr().err
 
 
 def test_a_card_in_a_photo_is_found_and_straightened():

@@ -131,7 +131,7 @@ def test_command_reads_what_it_can_and_says_what_it_cannot(tmp_path, passport, c
 
 def test_command_refuses_options_it_does_not_know(capsys):
     assert predict.command([], {"json": True, "beam": 3}) == 2
-    assert "beam" in capsys.readouterr().out
+    assert "beam" in capsys.readouterr().err
 
 
 def test_description_for_the_terminal(predictor, passport):

@@ -215,8 +215,9 @@ def read_head(
     beside, main = free_angles(strip, seen, _SIDE_STEP), main_word(seen)
     places = [(angle, clockwise) for angle in beside for clockwise in (True, False)]
     windows = [side_window(strip, angle, clockwise=clockwise) for angle, clockwise in places]
-    for (angle, clockwise), read in zip(places, recognise(windows) if windows else (), strict=True):
-        word = side_word(strip, angle, read, clockwise=clockwise, main=main)
+    lines = recognise(windows) if windows else ()
+    for (angle, clockwise), line in zip(places, lines, strict=True):
+        word = side_word(strip, angle, line, clockwise=clockwise, main=main)
         if word is not None:
             found.append(word)
     read = tuple(in_order(best_words(found, min_confidence), strip))

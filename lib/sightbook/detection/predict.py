@@ -11,7 +11,6 @@ The command of headstamps, which reads what is stamped on what is detected, is i
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,8 +27,9 @@ from sightbook.detection.annotations import XYXY, Box, Points
 from sightbook.detection.masks import mask_polygons, moved
 from sightbook.detection.overlay import draw_detections
 from sightbook.detection.tiles import detect_tiled, windows
-from sightbook.images import ImageError, iter_images, save_image
+from sightbook.images import Picture, save_image
 from sightbook.params import repository_root, resolve_path
+from sightbook.predicting import Answer, answer_each, free_name, options_given
 from sightbook.runs import RunError, find_run, outputs_root
 
 MODEL = "model.onnx"
@@ -329,15 +329,9 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     Options: `model` (`potholes`, `pcb`, a run, a path), `json`, `eval_conf`, `min_score` (0.05),
     `tile`, `overlap` (0.2), `threads` (1), `render` (a folder that gets a `_found.png` a picture).
     """
-    known = {"eval_conf", "min_score", "tile", "overlap", "threads"}
-    given = {name: value for name, value in options.items() if value is not None}
-    unknown = set(given) - known - {"json", "model", "render"}
-    if unknown:
-        print(
-            f"defects knows no option {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(sorted({*known, 'render'}))}",
-            file=sys.stderr,
-        )
+    known = ("eval_conf", "min_score", "tile", "overlap", "threads")
+    given = options_given("defects", options, (*known, "render"))
+    if given is None:
         return 2
     settings = {name: given[name] for name in known if name in given}
     try:
@@ -352,27 +346,16 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
             "one (-o eval_conf 0.4)",
             file=sys.stderr,
         )
-    folder = Path(str(given["render"])) if "render" in given else None
-    bad = 0
     drawn: set[str] = set()
-    for picture in iter_images(files):
-        try:
-            if picture.image is None:
-                raise picture.error or ImageError(picture.name)
-            found = predictor.predict(picture.image)
-        except ValueError as error:
-            bad += 1
-            reason = str(error)
-            row = {"file": picture.name, "error": reason}
-            shown = reason if reason.startswith(picture.name) else f"{picture.name}: {reason}"
-        else:
-            row = {"file": picture.name, **found.to_dict()}
-            shown = describe(picture.name, found)
-            if folder is not None:
-                overlay = draw_detections(picture.image, found.boxes, found.eval_conf)
-                save_image(folder / f"{free_name(picture.name, drawn)}_found.png", overlay)
-        print(json.dumps(row, ensure_ascii=False) if given.get("json") else shown, flush=True)
-    return int(bad > 0)
+
+    def answer(image: Image, picture: Picture) -> Answer:
+        found = predictor.predict(image)
+        if "render" in given:
+            file = Path(str(given["render"])) / f"{free_name(picture.name, drawn)}_found.png"
+            save_image(file, draw_detections(image, found.boxes, found.eval_conf))
+        return found.to_dict(), describe(picture.name, found)
+
+    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
 
 
 def describe(name: str, found: Inspection) -> str:
@@ -388,20 +371,3 @@ def describe(name: str, found: Inspection) -> str:
         for box in sure
     ]
     return "\n".join([head, *rows])
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """The file's name (and page) without folders and suffix, with a number if it was taken before.
-
-    Args:
-        name: of a picture, as `images.iter_images` has it.
-        taken: names given so far; the new one is added.
-    """
-    path, _, page = name.partition("#page=")
-    stem = Path(path).stem + (f"-{page}" if page else "")
-    found, number = stem, 1
-    while found in taken:
-        number += 1
-        found = f"{stem}_{number}"
-    taken.add(found)
-    return found

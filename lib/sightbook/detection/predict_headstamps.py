@@ -9,7 +9,6 @@ One model finds casings and primers, another reads the unrolled rings.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 from sightbook.detection.gazetteer import Gazetteer, read_gazetteer
 from sightbook.detection.headstamp_reading import Head, open_recogniser, read_photo
 from sightbook.detection.headstamp_render import draw_heads, save_strips
-from sightbook.detection.predict import Predictor, free_name, model_file
-from sightbook.images import ImageError, iter_images, save_image
+from sightbook.detection.predict import Predictor, model_file
+from sightbook.images import Picture, save_image
 from sightbook.ocr.predict import model_file as ocr_file
+from sightbook.predicting import Answer, answer_each, free_name, options_given
 from sightbook.runs import RunError
 
 MIN_CASING = 0.5
@@ -101,15 +101,9 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     Options: `model`, `json`, `recognition`, `min_score` (0.5), `gazetteer`, `beams` (1), `threads`
     (1), `render` (a folder that gets a PNG a picture), `strips` (a folder that gets a PNG a head).
     """
-    known = {"recognition", "min_score", "gazetteer", "beams", "threads"}
-    given = {name: value for name, value in options.items() if value is not None}
-    unknown = set(given) - known - {"json", "model", "render", "strips"}
-    if unknown:
-        print(
-            f"headstamps knows no option {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(sorted({*known, 'render', 'strips'}))}",
-            file=sys.stderr,
-        )
+    known = ("recognition", "min_score", "gazetteer", "beams", "threads")
+    given = options_given("headstamps", options, (*known, "render", "strips"))
+    if given is None:
         return 2
     settings = {name: given[name] for name in known if name in given}
     try:
@@ -117,31 +111,19 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     except (ValueError, TypeError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    bad = 0
     names: set[str] = set()
-    for picture in iter_images(files):
-        try:
-            if picture.image is None:
-                raise picture.error or ImageError(picture.name)
-            heads = reader.read(picture.image)
-        except ValueError as error:
-            bad += 1
-            reason = str(error)
-            row: dict[str, Any] = {"file": picture.name, "error": reason}
-            shown = reason if reason.startswith(picture.name) else f"{picture.name}: {reason}"
-        else:
-            row = {"file": picture.name, "detections": [head.to_dict() for head in heads]}
-            shown = describe(picture.name, heads)
-            stem = free_name(picture.name, names)
-            if "render" in given:
-                save_image(
-                    Path(str(given["render"])) / f"{stem}_found.png",
-                    draw_heads(picture.image, heads),
-                )
-            if "strips" in given:
-                save_strips(Path(str(given["strips"])), stem, heads)
-        print(json.dumps(row, ensure_ascii=False) if given.get("json") else shown, flush=True)
-    return int(bad > 0)
+
+    def answer(image: Image, picture: Picture) -> Answer:
+        heads = reader.read(image)
+        stem = free_name(picture.name, names)
+        if "render" in given:
+            file = Path(str(given["render"])) / f"{stem}_found.png"
+            save_image(file, draw_heads(image, heads))
+        if "strips" in given:
+            save_strips(Path(str(given["strips"])), stem, heads)
+        return {"detections": [head.to_dict() for head in heads]}, describe(picture.name, heads)
+
+    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
 
 
 def describe(name: str, heads: Sequence[Head]) -> str:

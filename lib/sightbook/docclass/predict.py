@@ -9,7 +9,6 @@ found.type, found.score, found.runner_up    # type is None below the threshold
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +25,9 @@ from sightbook.docclass.data import MIN_SIDE, read_classes
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError, top_two
 from sightbook.files import atomic_file
-from sightbook.images import ImageError, Skipped, content_hash, iter_images, open_image
+from sightbook.images import Picture, Skipped, content_hash, open_image
 from sightbook.params import resolve_path
+from sightbook.predicting import Answer, answer_each, options_given
 from sightbook.runs import find_run, outputs_root
 from sightbook.validation import DataError, Report
 
@@ -305,46 +305,34 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     Options: `register` (folder or .npz), `model`, `json`, `threshold`, `crop` (false), `threads`
     (1), `save` (writes the registry to that .npz).
     """
-    known = {"threshold", "crop", "threads"}
-    unknown = {k for k, v in options.items() if v is not None} - known
-    unknown -= {"json", "model", "register", "save"}
-    if unknown:
+    known = ("threshold", "crop", "threads")
+    given = options_given("docclass", options, (*known, "save"), ("register",))
+    if given is None:
+        return 2
+    if "register" not in given:
         print(
-            f"docclass knows no option {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(sorted({*known, 'save'}))}"
+            "docclass compares with registered templates: give --register FOLDER (or a .npz)",
+            file=sys.stderr,
         )
         return 2
-    if options.get("register") is None:
-        print("docclass compares with registered templates: give --register FOLDER (or a .npz)")
-        return 2
-    settings = {name: options[name] for name in known if options.get(name) is not None}
+    settings = {name: given[name] for name in known if name in given}
     try:
-        predictor = Predictor(options.get("model"), options["register"], **settings)
+        predictor = Predictor(given.get("model"), given["register"], **settings)
         predictor.threshold  # noqa: B018 - known before the first picture is read
     except (RegistryError, DataError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     for problem in predictor.problems:
         print(f"template left out: {problem}", file=sys.stderr)
-    if options.get("save"):
-        predictor.registry.save(str(options["save"]))
-    bad = len(predictor.problems)
-    for picture in iter_images(files):
-        try:
-            if picture.image is None:
-                raise picture.error or ImageError(picture.name)
-            found = predictor.predict(picture.image)
-        except ValueError as error:
-            bad += 1
-            reason = str(error)
-            row = {"file": picture.name, "error": reason}
-            shown = reason if reason.startswith(picture.name) else f"{picture.name}: {reason}"
-            print(json.dumps(row, ensure_ascii=False) if options.get("json") else shown, flush=True)
-            continue
-        row = {"file": picture.name, **found.to_dict()}
-        shown = describe(picture.name, found)
-        print(json.dumps(row, ensure_ascii=False) if options.get("json") else shown, flush=True)
-    return int(bad > 0)
+    if "save" in given:
+        predictor.registry.save(str(given["save"]))
+
+    def answer(image: Image, picture: Picture) -> Answer:
+        found = predictor.predict(image)
+        return found.to_dict(), describe(picture.name, found)
+
+    bad = answer_each(files, answer, as_json=bool(given.get("json")))
+    return int(bad + len(predictor.problems) > 0)
 
 
 def describe(name: str, found: Identification) -> str:

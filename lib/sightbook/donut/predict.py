@@ -11,9 +11,8 @@ An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, 
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,9 @@ from sightbook.donut.rescoring import (
 )
 from sightbook.donut.rows import printed_rows
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
-from sightbook.images import Picture, iter_images
+from sightbook.images import Picture, Pixels
 from sightbook.params import resolve_path
+from sightbook.predicting import Answer, answer_each, options_given
 from sightbook.runs import find_run
 
 FINDER = "finder.onnx"
@@ -327,39 +327,24 @@ def _sureness(reading: ZoneReading) -> float:
     return float(np.exp(np.log(np.maximum(values, 1e-12)).mean())) if len(values) else 0.0
 
 
-def read_files(
-    files: Iterable[str | Path], predictor: Predictor
-) -> Iterator[tuple[Picture, ZoneReading | None]]:
-    """Read pictures, folders, multi-page TIFF and PDF; None stands for what cannot be opened."""
-    for picture in iter_images(files):
-        yield picture, None if picture.image is None else predictor.read(picture.image)
-
-
 def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     """`sightbook predict donut`: prints a reading a picture; 1 if any picture could not be read.
 
     Options: `model`, `json`, `grammar` (true), `correct` (false), `threads`, `beams` (4).
     """
-    known = {"grammar", "correct", "threads", "beams"}
-    unknown = {k for k, v in options.items() if v is not None} - known - {"json", "model"}
-    if unknown:
-        print(f"donut knows no option {', '.join(sorted(unknown))}; there are {sorted(known)}")
+    known = ("grammar", "correct", "threads", "beams")
+    given = options_given("donut", options, known)
+    if given is None:
         return 2
-    settings = {name: options[name] for name in known if options.get(name) is not None}
-    predictor = Predictor(options.get("model"), **settings)
-    bad = 0
-    for picture, reading in read_files(files, predictor):
-        if reading is None:
-            bad += 1
-            reason = str(picture.error)
-            shown = json.dumps({"file": picture.name, "error": reason})
-            print(shown if options.get("json") else f"{picture.name}: {reason}", flush=True)
-        elif options.get("json"):
-            row = {"file": picture.name, **reading.to_dict()}
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-        else:
-            print(describe(picture.name, reading), flush=True)
-    return int(bad > 0)
+    predictor = Predictor(
+        given.get("model"), **{name: given[name] for name in known if name in given}
+    )
+
+    def answer(image: Pixels, picture: Picture) -> Answer:
+        reading = predictor.read(image)
+        return reading.to_dict(), describe(picture.name, reading)
+
+    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
 
 
 def describe(name: str, reading: ZoneReading) -> str:

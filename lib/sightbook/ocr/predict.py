@@ -31,6 +31,7 @@ from sightbook.ocr.layout_engine import LayoutModelFile, arrange
 from sightbook.ocr.page import Page, PageBuilder, Paragraph, Word
 from sightbook.ocr.word_boxes import detected_boxes, engine_boxes
 from sightbook.params import repository_root, resolve_path
+from sightbook.predicting import free_name, options_given
 from sightbook.runs import RunError, find_run, list_runs
 
 MODEL = "model.onnx"
@@ -242,15 +243,9 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     gets a file a picture), `overlay` (a folder that gets a PNG a picture), `beams` (1), `boxes`
     (detected), `threads` (1).
     """
-    known = {*TASKS, "beams", "boxes", "threads", "format", "out", "overlay"}
-    given = {name: value for name, value in options.items() if value is not None}
-    unknown = set(given) - known - {"json", "model"}
-    if unknown:
-        print(
-            f"ocr knows no option {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(sorted(known))}",
-            file=sys.stderr,
-        )
+    known = (*TASKS, "beams", "boxes", "threads", "format", "out", "overlay")
+    given = options_given("ocr", options, known)
+    if given is None:
         return 2
     form = str(given.get("format", "json" if given.get("json") else ""))
     if form and form not in FORMATS:
@@ -272,7 +267,7 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
             bad += 1
             _print_error(picture, form)
             continue
-        stem = _free(_stem(picture), names)
+        stem = free_name(picture.name, names)
         start = time.perf_counter()
         page = predictor.read(picture.image, stem)
         seconds = time.perf_counter() - start
@@ -334,21 +329,6 @@ def _print_error(picture: Picture, form: str) -> None:
         print(json.dumps({"file": picture.name, "error": reason}, ensure_ascii=False), flush=True)
     else:
         print(f"{picture.name}: {reason}", file=sys.stderr, flush=True)
-
-
-def _stem(picture: Picture) -> str:
-    """The file's name without suffix, with the page's number where the file has several."""
-    return picture.path.stem + (f"-{picture.page}" if "#page=" in picture.name else "")
-
-
-def _free(stem: str, taken: set[str]) -> str:
-    """A name that no picture before had: pictures of several folders may be called alike."""
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    taken.add(name)
-    return name
 
 
 def _write_overlay(file: Path, image: Image, page: Page) -> None:

@@ -22,6 +22,8 @@ from sightbook.detection.synth.headstamp_metal import (
 
 Picture = NDArray[np.uint8]
 
+_SHALLOW = 0.5  # share of heads whose letters are struck so lightly that only edges show
+
 MARGIN = 1.06
 """Half the picture's side over the head's radius."""
 
@@ -82,7 +84,8 @@ def draw_head(
     struck = strike(size, radius, [one for each in letters for one in each], plan.die)
     for mark in plan.marks:
         np.maximum(struck, _mark(rng, size, radius, mark), out=struck)
-    groove, cut = _grooves(rng, struck, radius, plan)
+    shallow = rng.random() < _SHALLOW
+    groove, cut = _grooves(rng, struck, radius, plan, shallow)
     relief = groove + _body_relief(rng, polar, plan) * np.float32(radius)
     relief += _scratches(rng, size, radius, wear)
     for _ in range(int(rng.integers(0, 5) * wear)):  # dents
@@ -92,21 +95,22 @@ def draw_head(
         relief -= (rng.uniform(0.005, 0.02) * radius * spot).astype(np.float32)
 
     slope_x, slope_y = slopes(relief)
-    grain = rng.uniform(0.005, 0.07)
+    # what shows by its edges alone shows on fine metal only
+    grain = rng.uniform(0.003, 0.016 if shallow else 0.07)
     rough = rng.standard_normal((2, size, size)).astype(np.float32)
     turned = np.cos(polar.r * np.float32(rng.uniform(60, 200)) + 3 * clouds(rng, x.shape, 6, 1))
     turned *= np.float32(rng.uniform(0, 0.09) if rng.random() < 0.5 else 0.0)
     safe = np.maximum(polar.r, 0.02)
     slope_x += grain * rough[0] + turned * x / safe + np.float32(tilt[0])
     slope_y += grain * rough[1] + turned * y / safe + np.float32(tilt[1])
-    wide = float(rng.uniform(0.06, 0.3))
+    wide = float(rng.uniform(0.06, 0.18 if shallow else 0.3))
     light = reflect(room, slope_x, slope_y, wide)
     # What does not mirror is lit by the main lamp alone.
     lamp = np.clip(0.55 - 0.4 * (slope_x * room.towards[0] + slope_y * room.towards[1]), 0, 1)
     matt = np.float32(rng.uniform(0.05, 0.35))
     light = (1 - matt) * light + matt * lamp[..., None].astype(np.float32)
     colour = _colours(rng, polar, plan, metal)
-    shade = _dirt(rng, polar, plan, cut, wear)
+    shade = _dirt(rng, polar, plan, cut, wear, 0.35 if shallow else 1.0)
     lit = light * colour * shade * room.warmth
     exposure = rng.uniform(0.65, 1.2)
     # Film's shoulder: reflections of lamps burn out softly.
@@ -120,16 +124,20 @@ def _metal(rng: np.random.Generator, plan: Plan) -> str:
 
 
 def _grooves(
-    rng: np.random.Generator, struck: Picture, radius: float, plan: Plan
+    rng: np.random.Generator, struck: Picture, radius: float, plan: Plan, shallow: bool
 ) -> tuple[Floats, Floats]:
-    """Relief of the letters in pixels, and how deep each place lies, 0..1."""
+    """Relief of the letters in pixels, and how deep each place lies, 0..1.
+
+    Shallow letters have the ground's tone and show by their edges alone, bright towards the light
+    and dark across from it.
+    """
     thick = plan.die.weight * (plan.stamps[0].height if plan.stamps else 0.2) * radius
     cover = struck.astype(np.float32) / 255
     edge = max(0.45, thick * rng.uniform(0.12, 0.4))
     cut = np.asarray(cv2.GaussianBlur(cover, (0, 0), edge), np.float32)
     # Some places were struck less deep, and worn heads lost all of a side.
     uneven = 1.0 + rng.uniform(0, 0.35) * clouds(rng, cut.shape, 2, 1)
-    depth = rng.uniform(0.35, 1.7) * edge * 2.5
+    depth = (rng.uniform(0.3, 0.85) if shallow else rng.uniform(0.35, 1.7)) * edge * 2.5
     relief = -np.float32(depth) * cut * np.clip(uneven, 0.25, 1.4)
     if rng.random() < 0.6:  # the metal that gave way stands up beside the letter
         wide = np.asarray(cv2.GaussianBlur(cover, (0, 0), 2.2 * edge), np.float32)
@@ -232,8 +240,13 @@ def _colours(rng: np.random.Generator, polar: _Polar, plan: Plan, metal: Floats)
     return colour
 
 
-def _dirt(rng: np.random.Generator, polar: _Polar, plan: Plan, cut: Floats, wear: float) -> Floats:
-    """By what the light of each place is multiplied: tarnish, grime, spots, shade in hollows."""
+def _dirt(
+    rng: np.random.Generator, polar: _Polar, plan: Plan, cut: Floats, wear: float, share: float
+) -> Floats:
+    """By what the light of each place is multiplied: tarnish, grime, spots, shade in hollows.
+
+    `share` of the usual is in the letters and in fine spots.
+    """
     shape = polar.r.shape
     brown = np.array([0.62, 0.5, 0.4], np.float32)
     shade = np.ones((*shape, 3), np.float32)
@@ -241,7 +254,7 @@ def _dirt(rng: np.random.Generator, polar: _Polar, plan: Plan, cut: Floats, wear
     shade += tarnish[..., None] * (brown - 1)
     # Grime stays in letters and along the crevice; in bright new ones it is only the shade.
     filled = rng.uniform(0.0, 0.25) if rng.random() < 0.5 else rng.uniform(0.2, 0.75)
-    shade *= (1 - np.float32(filled) * cut)[..., None]
+    shade *= (1 - np.float32(share * filled) * cut)[..., None]
     if plan.primer:
         crevice = np.exp(-(((polar.r - plan.primer) / np.float32(rng.uniform(0.012, 0.03))) ** 2))
         shade *= (1 - np.float32(rng.uniform(0.4, 0.85)) * crevice)[..., None]
@@ -253,7 +266,7 @@ def _dirt(rng: np.random.Generator, polar: _Polar, plan: Plan, cut: Floats, wear
     shade *= (1 - np.float32(rng.uniform(0.3, 0.8)) * spots)[..., None]
     mottle = np.float32(rng.uniform(0.02, 0.12)) * clouds(rng, shape, max(shape) / 4, 2)
     mottle += np.float32(rng.uniform(0.0, 0.1)) * clouds(rng, shape, 10, 2)
-    shade *= np.maximum(1 + mottle, 0.3)[..., None]
+    shade *= np.maximum(1 + np.float32(share) * mottle, 0.3)[..., None]
     return shade
 
 
