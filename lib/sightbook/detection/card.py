@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sightbook.cards import card_page, origin, params_told, read_records, validation_told
 from sightbook.detection.predict import UNCALIBRATED
 from sightbook.detection.scoring import shown
 from sightbook.exporting import Exported
 from sightbook.onnx import read_metadata
-from sightbook.runs import read_json
 from sightbook.tables import Table
 
 _PURPOSE = {
@@ -32,39 +30,24 @@ _CAUTION = {
 
 def model_card(run: Path, exported: Exported) -> str:
     """The card as Markdown; every number is taken from the run folder's own records."""
-    record = read_json(run / "run.json")
-    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
-    metrics = read_json(run / "metrics.json") if (run / "metrics.json").is_file() else {}
+    records = read_records(run)
     facts = read_metadata(exported.files[0])
     line = facts["line"]
-    lines = [
-        f"# Model card: {line}, run {record['run']}",
-        "",
+    drawn = f"none, all pictures were generated from seed {records.params.get('seed')}"
+    return card_page(
+        f"{line}, run {records.name}",
         _PURPOSE[line],
-        "",
-        "## Use",
-        "",
-        "```",
-        f"sightbook predict {line} FILE... --json --model {record['run']}",
-        "```",
-        "",
-        _contract(facts),
-        "",
-        _CAUTION[line],
-        "",
-        "## Figures",
-        "",
-        *_evaluation(metrics, facts, line),
-        "## Export",
-        "",
-        Table(exported.variants).markdown(),
-        "",
-        *_agreement(exported),
-        "## Training",
-        "",
-        *_training(record, params, metrics),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+        [f"sightbook predict {line} FILE... --json --model {records.name}"],
+        [_contract(facts), "", _CAUTION[line]],
+        _evaluation(records.metrics, facts, line),
+        exported,
+        _agreement(exported),
+        [
+            *params_told(records.params),
+            *origin(records, drawn),
+            *validation_told(records.metrics),
+        ],
+    )
 
 
 def _contract(facts: dict[str, Any]) -> str:
@@ -138,21 +121,3 @@ def _agreement(exported: Exported) -> list[str]:
         "that were not trained on.",
         "",
     ]
-
-
-def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
-    hardware = record.get("hardware", {})
-    git = record.get("git") or {}
-    unread = {"run", "workers", "device"}
-    told = {k: v for k, v in params.items() if k not in unread and v not in ("", None, {}, [])}
-    drawn = f"none, all pictures were generated from seed {params.get('seed')}"
-    lines = [f"- {name}: {value}" for name, value in told.items()]
-    lines += [
-        f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
-        f"- machine: {hardware.get('processor')}, {hardware.get('cores')} cores; GPUs: "
-        f"{', '.join(map(str, hardware.get('gpus') or [])) or 'none'}",
-        f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
-        f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', drawn)}",
-    ]
-    validation = {k: v for k, v in metrics.items() if k.startswith("validation/")}
-    return [*lines, *(f"- {name}: {value:.4f}" for name, value in validation.items())]

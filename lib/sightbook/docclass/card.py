@@ -5,50 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sightbook.cards import card_page, origin, params_told, read_records, validation_told
 from sightbook.exporting import Exported
-from sightbook.runs import read_json
 from sightbook.tables import Table
 
 MODEL, PIXELS = "model", "plain_pixels"
 
 
+TOLD = ("backbone", "dim", "head", "margin", "scale", "init", "epochs", "views", "batch_size",
+        "level", "own_share", "precision")  # fmt: skip
+"""Parameters on the card."""
+
+
 def model_card(run: Path, exported: Exported) -> str:
     """The card as Markdown; every number is taken from the run folder's own records."""
-    record = read_json(run / "run.json")
-    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
-    metrics = read_json(run / "metrics.json") if (run / "metrics.json").is_file() else {}
-    lines = [
-        f"# Model card: docclass, run {record['run']}",
-        "",
+    records = read_records(run)
+    classes = records.run.get("classes") or {}
+    return card_page(
+        f"docclass, run {records.name}",
         "Embeds a photo of a document so that photos of one type lie together. A type is "
         "registered by one picture of it; types that were never trained on are meant to work.",
-        "",
-        "## Use",
-        "",
-        "```",
-        f"sightbook predict docclass --register TEMPLATES FILE... --json --model {record['run']}",
-        "```",
-        "",
-        "Input `img` [batch, 3, 128, 128] float32: RGB from 0 to 1, the picture squeezed to a "
-        "square; output `feats` [batch, dim] of unit length, compared by scalar product. The "
-        "picture should be cut out roughly around the document. An answer is a resemblance, not a "
-        "proof of authenticity: do not decide on a person with it alone.",
-        "",
-        "## Figures",
-        "",
-        *_evaluation(metrics),
-        "## Export",
-        "",
-        Table(exported.variants).markdown(),
-        "",
-        *_agreement(exported),
-        "## Training",
-        "",
-        *_training(record, params, metrics),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+        [f"sightbook predict docclass --register TEMPLATES FILE... --json --model {records.name}"],
+        [
+            "Input `img` [batch, 3, 128, 128] float32: RGB from 0 to 1, the picture squeezed to a "
+            "square; output `feats` [batch, dim] of unit length, compared by scalar product. The "
+            "picture should be cut out roughly around the document. An answer is a resemblance, "
+            "not a proof of authenticity: do not decide on a person with it alone."
+        ],
+        _evaluation(records.metrics),
+        exported,
+        _agreement(exported),
+        [
+            *params_told(records.params, TOLD),
+            f"- classes: {classes.get('own', 0)} of the user's, {classes.get('other', 0)} "
+            f"generated or extra; {classes.get('validation', 0)} to validate on",
+            *origin(records),
+            *validation_told(records.metrics),
+        ],
+    )
 
 
 def _evaluation(metrics: dict[str, Any]) -> list[str]:
@@ -125,24 +119,3 @@ def _agreement(exported: Exported) -> list[str]:
         "generated types.",
         "",
     ]
-
-
-def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
-    hardware = record.get("hardware", {})
-    git = record.get("git") or {}
-    classes = record.get("classes") or {}
-    names = ("backbone", "dim", "head", "margin", "scale", "init", "epochs", "views", "batch_size",
-             "level", "own_share", "precision")  # fmt: skip
-    lines = [f"- {name}: {params.get(name)}" for name in names]
-    lines += [
-        f"- classes: {classes.get('own', 0)} of the user's, {classes.get('other', 0)} generated or "
-        f"extra; {classes.get('validation', 0)} to validate on",
-        f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
-        f"- machine: {hardware.get('processor')}, {hardware.get('cores')} cores; GPUs: "
-        f"{', '.join(map(str, hardware.get('gpus') or [])) or 'none'}",
-        f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
-        f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', 'unknown')}",
-    ]
-    validation = {k: v for k, v in metrics.items() if k.startswith("validation/")}
-    lines += [f"- {name}: {value:.4f}" for name, value in validation.items()]
-    return lines

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sightbook.cards import card_page, origin, params_told, read_records, validation_told
 from sightbook.exporting import Exported
-from sightbook.runs import read_json
 from sightbook.tables import Table
 
 FIGURES = {
@@ -25,50 +23,38 @@ FIGURES = {
 
 
 ABOUT = {
-    "zone": [
-        "Finds, straightens and reads the machine-readable zone (ICAO Doc 9303: TD1, TD2, TD3, "
-        "MRV-A, MRV-B) on a photo or scan of a travel document.",
-    ],
-    "page": ["Reads a whole page and writes its fields as JSON (Donut, Kim et al. 2022)."],
+    "zone": "Finds, straightens and reads the machine-readable zone (ICAO Doc 9303: TD1, TD2, TD3, "
+    "MRV-A, MRV-B) on a photo or scan of a travel document.",
+    "page": "Reads a whole page and writes its fields as JSON (Donut, Kim et al. 2022).",
 }
+
+TOLD = ("road", "encoder", "size", "init", "epochs", "samples", "batch_size", "precision")
+"""Parameters on the card."""
 
 
 def model_card(run: Path, exported: Exported) -> str:
     """The card as Markdown; every number is taken from the run folder's own records."""
-    record = read_json(run / "run.json")
-    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
-    metrics = read_json(run / "metrics.json") if (run / "metrics.json").is_file() else {}
-    lines = [
-        f"# Model card: donut, run {record['run']}",
-        "",
-        *ABOUT[params["road"]],
-        "",
-        "## Use",
-        "",
-        "```",
-        f"sightbook predict donut FILE... --json --model {record['run']}",
-        "```",
-        "",
-        f"{_files(exported)} belong together; they "
-        "need onnxruntime, numpy and OpenCV. The reading comes with a confidence and the check "
-        "digits, and says what was changed against what was read. A zone whose digits are all "
-        "right can still be misread: names and state codes have no digit. Do not decide on a "
-        "person with it alone.",
-        "",
-        "## Figures",
-        "",
-        *_evaluation(metrics.get("evaluate", {})),
-        *(_evaluation(metrics["specimens"]) if "specimens" in metrics else []),
-        "## Export",
-        "",
-        Table(exported.variants).markdown(),
-        "",
-        *_agreement(exported),
-        "## Training",
-        "",
-        *_training(record, params, metrics),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+    records = read_records(run)
+    metrics = records.metrics
+    return card_page(
+        f"donut, run {records.name}",
+        ABOUT[records.params["road"]],
+        [f"sightbook predict donut FILE... --json --model {records.name}"],
+        [
+            f"{_files(exported)} belong together; they "
+            "need onnxruntime, numpy and OpenCV. The reading comes with a confidence and the check "
+            "digits, and says what was changed against what was read. A zone whose digits are all "
+            "right can still be misread: names and state codes have no digit. Do not decide on a "
+            "person with it alone."
+        ],
+        [
+            *_evaluation(metrics.get("evaluate", {})),
+            *(_evaluation(metrics["specimens"]) if "specimens" in metrics else []),
+        ],
+        exported,
+        _agreement(exported),
+        [*params_told(records.params, TOLD), *origin(records), *validation_told(metrics)],
+    )
 
 
 def _files(exported: Exported) -> str:
@@ -119,20 +105,3 @@ def _agreement(exported: Exported) -> list[str]:
             f"({speed['times_faster']} times)."
         )
     return [" ".join(lines), ""]
-
-
-def _training(record: dict[str, Any], params: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
-    hardware = record.get("hardware", {})
-    git = record.get("git") or {}
-    names = ("road", "encoder", "size", "init", "epochs", "samples", "batch_size", "precision")
-    lines = [f"- {name}: {params.get(name)}" for name in names]
-    lines += [
-        f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
-        f"- machine: {hardware.get('processor')}, {hardware.get('cores')} cores; GPUs: "
-        f"{', '.join(map(str, hardware.get('gpus') or [])) or 'none'}",
-        f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
-        f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', 'unknown')}",
-    ]
-    validation = {k: v for k, v in metrics.items() if k.startswith("validation/")}
-    lines += [f"- {name}: {value:.4f}" for name, value in validation.items()]
-    return lines

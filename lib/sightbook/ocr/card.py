@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sightbook.cards import card_page, origin, params_told, read_records
 from sightbook.exporting import Exported
-from sightbook.files import read_json
 from sightbook.onnx import read_metadata
 from sightbook.tables import Table
 
@@ -43,41 +41,24 @@ _VERSIONS = (
 
 def model_card(run: Path, task: str, exported: Exported) -> str:
     """The card as Markdown; every number is taken from the run folder's own records."""
-    record = read_json(run / "run.json")
-    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
-    metrics = read_json(run / "metrics.json") if (run / "metrics.json").is_file() else {}
+    records = read_records(run)
     facts = read_metadata(exported.files[0])
-    lines = [
-        f"# Model card: ocr {task}, run {record['run']}",
-        "",
-        _PURPOSE[task],
-        "",
-        "## Use",
-        "",
-        "```",
-        f"sightbook predict ocr FILE... --json --model {record['run']}",
-    ]
+    use = [f"sightbook predict ocr FILE... --json --model {records.name}"]
+    notes = [_contract(task, facts), ""]
     if task == "recognition":
-        lines.append(facts["ocrs"])
-    lines += ["```", "", _contract(task, facts), ""]
+        use.append(facts["ocrs"])
     if task != "layout":
-        lines += [_VERSIONS, ""]
-    lines += [
-        "What was read may be wrong: let nothing depend on it that nobody looks at.",
-        "",
-        "## Figures",
-        "",
-        *_validation(metrics),
-        "## Export",
-        "",
-        Table(exported.variants).markdown(),
-        "",
-        *_agreement(exported, task),
-        "## Training",
-        "",
-        *_training(record, params),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
+        notes += [_VERSIONS, ""]
+    return card_page(
+        f"ocr {task}, run {records.name}",
+        _PURPOSE[task],
+        use,
+        [*notes, "What was read may be wrong: let nothing depend on it that nobody looks at."],
+        _validation(records.metrics),
+        exported,
+        _agreement(exported, task),
+        [*params_told(records.params), *origin(records)],
+    )
 
 
 def _contract(task: str, facts: dict[str, Any]) -> str:
@@ -117,18 +98,3 @@ def _agreement(exported: Exported, task: str) -> list[str]:
     ]
     speed = ", ".join(f"{name} {value}" for name, value in exported.speed.items())
     return [*rows, f"Speed: {speed}.", ""]
-
-
-def _training(record: dict[str, Any], params: dict[str, Any]) -> list[str]:
-    hardware = record.get("hardware", {})
-    git = record.get("git") or {}
-    unread = {"run", "workers", "device"}
-    lines = [f"- {name}: {value}" for name, value in params.items() if name not in unread]
-    return [
-        *lines,
-        f"- wall-clock time: {record.get('seconds', 0) / 60:.0f} minutes",
-        f"- machine: {hardware.get('processor')}, {hardware.get('cores')} cores; GPUs: "
-        f"{', '.join(map(str, hardware.get('gpus') or [])) or 'none'}",
-        f"- commit: {git.get('commit', 'unknown')}{' (changed)' if git.get('dirty') else ''}",
-        f"- data fingerprint: {(record.get('dataset') or {}).get('sha256', 'unknown')}",
-    ]
