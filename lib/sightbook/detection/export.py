@@ -3,8 +3,8 @@
 The graph takes a picture of any height and width. Masks leave it as the network gives them, as
 probabilities over each box (`predict.mask_outlines` lays them on the picture): laid on inside the
 graph, a hundred detections on a phone's photograph would be five gigabytes. Tracing is what carries
-all detectors over with both sizes dynamic; graph capture fails in the R-CNNs' suppression and in
-D-FINE's decoder.
+all detectors over with both sizes dynamic; graph capture stops at the first size that follows from
+the picture, which is in the scaling, and beyond it in the R-CNNs' suppression and D-FINE's decoder.
 """
 
 from __future__ import annotations

@@ -34,6 +34,15 @@ class TrainDetector(FitParams):
 
     line: ClassVar[str]
 
+    epochs: int = Field(5, ge=1, description="passes over the training set")
+    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
+    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
+    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
+    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
+    warmup: float = Field(
+        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
+    )
+
     run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
     data: str = Field(
         "synthetic", description="synthetic (nothing else), or labels: a folder or a file"
@@ -188,15 +197,7 @@ class TrainDefects(TrainDetector):
 
     line: ClassVar[str] = "defects"
 
-    epochs: int = Field(5, ge=1, description="passes over the training set")
-    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
-    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
-    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
-    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
-    warmup: float = Field(
-        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
-    )
 
     model: Literal[
         "fasterrcnn_mobilenet",
@@ -223,16 +224,8 @@ class TrainHeadstamps(TrainDetector):
 
     line: ClassVar[str] = "headstamps"
 
-    epochs: int = Field(5, ge=1, description="passes over the training set")
-    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
     learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
     beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay")
-    weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
-    clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
-    ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
-    warmup: float = Field(
-        0.1, ge=0, description="linear warm-up: share of all steps, or steps if 1 or more"
-    )
 
     pictures: int = Field(80, ge=1, description="pictures an epoch; with data alone: all of its")
     size: int = Field(
