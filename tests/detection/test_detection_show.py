@@ -58,7 +58,7 @@ def test_boxes_are_drawn_where_they_lie_and_in_the_colour_of_their_fate():
     plot = show.worst_images(errors)
     assert len(plot.axes) == 1  # the clean image has no errors
     ax = plot.axes[0]
-    assert ax.get_title(loc="left") == "a: 1 of 2 found, 2 errors"
+    assert ax.get_title(loc="left") == "1 of 2 found, 2 errors: a"
     assert sorted(rectangles(ax)) == [(0, 0, 40, 40), (100, 40, 80, 30), (200, 200, 40, 90)]
     colors = {p.get_x(): to_hex(p.get_edgecolor()) for p in ax.patches}
     assert colors == {

@@ -196,7 +196,9 @@ def fates(errors: Sequence[ImageErrors], *, columns: int = 3, load: Load = load_
     plot, axes = _image_axes([image.record for image in errors], columns)
     for ax, image in zip(axes, errors, strict=True):
         right = sum(fate.fate == "correct" for fate in image.truths)
-        title = f"{image.record.name}: {right} of {len(image.truths)} found, {image.wrong} errors"
+        wrong = f"{image.wrong} error{'' if image.wrong == 1 else 's'}"
+        # what counts comes first: long names are cut
+        title = f"{right} of {len(image.truths)} found, {wrong}: {image.record.name}"
         _picture(ax, image.record, title, load, columns)
         known = [fate for fate in image.detections if fate.fate in FATES]
         known.sort(key=lambda fate: -(fate.box.score or 0.0))
