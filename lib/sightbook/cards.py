@@ -1,4 +1,4 @@
-"""What the model cards of all lines share: the records they are made of, their order, the origin.
+"""What cards and files of models of all lines share: a run's records, a card's order, the origin.
 
 Every number on a card is taken from the run folder's own records.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+import sightbook
 from sightbook.exporting import Exported
 from sightbook.files import read_json
 from sightbook.tables import Table
@@ -33,10 +34,22 @@ class Records:
         """The run's."""
         return str(self.run["run"])
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What an exported file says of where it is from: run, commit, data, settings, figures."""
+        return {
+            "version": sightbook.__version__,
+            "run": self.name,
+            "git": self.run.get("git"),
+            "dataset": self.run.get("dataset"),
+            "params": self.params,
+            "metrics": {name: value for name, value in self.metrics.items() if "/" in name},
+        }
+
 
 def read_records(run: Path) -> Records:
     """Read a run folder; metrics are empty where there are none yet."""
-    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")) or {}
     file = run / "metrics.json"
     return Records(read_json(run / "run.json"), params, read_json(file) if file.is_file() else {})
 

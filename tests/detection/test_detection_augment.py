@@ -5,8 +5,8 @@ import pytest
 from spots import BRIGHT, outline, spotted, write_spots
 
 from sightbook.detection import augment
-from sightbook.detection.annotations import Box, ImageRecord
-from sightbook.detection.augment import Example, clip_polygon, example_of, polygon_area, window
+from sightbook.detection.annotations import Box, ImageRecord, polygon_area
+from sightbook.detection.augment import Example, clip_polygon, example_of, window
 from sightbook.detection.loader import TrainingPictures, Variation, canvas_for, drawer
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
 from sightbook.images import ImageError, Skipped

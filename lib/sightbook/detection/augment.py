@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook import degrade
-from sightbook.detection.annotations import ImageRecord, Points
+from sightbook.detection.annotations import ImageRecord, Points, polygon_area
 from sightbook.detection.masks import polygons_mask
 
 Image = NDArray[np.uint8]
@@ -372,11 +372,6 @@ def clip_polygon(points: Points, width: int, height: int) -> Points:
                 kept.append(here + (there - here) * (d / (d - e)))
         points = np.array(kept, np.float32).reshape(-1, 2)
     return points.astype(np.float32)
-
-
-def polygon_area(points: Points) -> float:
-    """Area of a polygon without crossings, pixels²."""
-    return float(abs(cv2.contourArea(np.asarray(points, np.float32))))
 
 
 def _flipped(example: Example) -> Example:

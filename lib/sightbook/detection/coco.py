@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, Points, polygons_box
+from sightbook.detection.annotations import Annotations, Box, Points, polygon_area, polygons_box
 from sightbook.detection.checks import Draft, DraftBox, Drafts, flat_polygon, split_of
 from sightbook.detection.masks import mask_polygons, rle_mask
 from sightbook.files import plain, read_json, write_atomic
@@ -121,7 +121,7 @@ def _object_dict(box: Box) -> dict[str, Any]:
     right, bottom = round(box.xyxy[2], 2), round(box.xyxy[3], 2)
     row: dict[str, Any] = {
         "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
-        "area": round(sum(map(_area, box.polygons)) if box.polygons else box.area, 2),
+        "area": round(sum(map(polygon_area, box.polygons)) if box.polygons else box.area, 2),
         "iscrowd": int(box.crowd),
     }
     if box.polygons:
@@ -133,12 +133,6 @@ def _object_dict(box: Box) -> dict[str, Any]:
     if box.attributes:
         row["attributes"] = dict(box.attributes)
     return row
-
-
-def _area(polygon: Points) -> float:
-    """Shoelace formula."""
-    x, y = polygon.astype(np.float64).T
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
 def _has_id(row: Any, table: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord, Points
+from sightbook.detection.annotations import Annotations, Box, ImageRecord, polygon_area
 from sightbook.detection.scoring import Found
 
 IouType = Literal["bbox", "segm"]
@@ -92,7 +92,7 @@ def _object(record: ImageRecord, box: Box, iou_type: IouType) -> dict[str, Any]:
         row["score"] = box.score
     # Detections are as large as what was compared, truth is as large as its outline.
     if outlines and (box.score is None or iou_type == "segm"):
-        row["area"] = float(sum(map(_area, outlines)))
+        row["area"] = float(sum(map(polygon_area, outlines)))
     if iou_type == "segm":
         from pycocotools import mask
 
@@ -108,9 +108,3 @@ def _object(record: ImageRecord, box: Box, iou_type: IouType) -> dict[str, Any]:
             )
             row["area"] = 0.0
     return row
-
-
-def _area(polygon: Points) -> float:
-    """Area of a polygon without crossings (Gauss's formula)."""
-    x, y = np.asarray(polygon, np.float64).T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)

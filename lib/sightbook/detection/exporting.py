@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-import sightbook
 from sightbook import onnx
+from sightbook.cards import read_records
 from sightbook.detection.annotations import Annotations
 from sightbook.detection.card import model_card
 from sightbook.detection.coco_metrics import coco_numbers
@@ -61,8 +60,9 @@ def export_run(run: Path, params: ExportModel) -> Exported:
         target.parent.mkdir(exist_ok=True)
         onnx.quantize_dynamic(file, target)
         variants.append(measure(target, "int8", line, truth, sample, params.repeats))
+    graph = partial(Graph(detector).eval(), torch.from_numpy(sample))
     speed = {
-        "torch_ms": round(torch_latency(detector, sample, params.repeats), 1),
+        "torch_ms": round(onnx.torch_latency(graph, params.repeats), 1),
         "onnxruntime_ms": variants[0]["picture_ms"],
     }
     exported = Exported(run, [file], parity, variants, speed)
@@ -103,18 +103,9 @@ def line_of(run: Path) -> str:
 
 def metadata(run: Path) -> dict[str, Any]:
     """What the file says about itself: provenance, parameters, metrics, operating point."""
-    record = read_json(run / "run.json")
-    final = run / "metrics.json"
-    metrics = read_json(final) if final.is_file() else {}
-    return {
-        "version": sightbook.__version__,
-        "run": record["run"],
-        "git": record.get("git"),
-        "dataset": record.get("dataset"),
-        "params": yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")),
-        "metrics": {name: value for name, value in metrics.items() if "/" in name},
-        "operating_point": (metrics.get("evaluate") or {}).get("operating_point"),
-    }
+    records = read_records(run)
+    point = (records.metrics.get("evaluate") or {}).get("operating_point")
+    return {**records.facts, "operating_point": point}
 
 
 def known_pictures(run: Path, line: str, labels: Sequence[str]) -> Annotations:
@@ -256,19 +247,3 @@ def measure(
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def torch_latency(detector: Detector, pixels: NDArray[np.float32], repeats: int) -> float:
-    """Median milliseconds of PyTorch for one picture on one thread."""
-    graph, image, spent = Graph(detector).eval(), torch.from_numpy(pixels), []
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for _ in range(repeats + 2):
-                start = time.perf_counter()
-                graph(image)
-                spent.append((time.perf_counter() - start) * 1000)
-    finally:
-        torch.set_num_threads(threads)
-    return float(np.median(spent[2:]))

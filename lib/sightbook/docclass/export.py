@@ -200,6 +200,7 @@ def quantize_static(source: Path, target: Path, views: NDArray[np.uint8]) -> Pat
                 Views(),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
+                reduce_range=True,  # see `onnx.quantize_dynamic`
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", "MatMul", "Gemm"],

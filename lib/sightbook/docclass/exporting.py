@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
-import sightbook
 from sightbook import onnx
+from sightbook.cards import read_records
 from sightbook.docclass.card import model_card
 from sightbook.docclass.evaluation_sets import registered
 from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_static
@@ -26,7 +25,7 @@ from sightbook.docclass.train import WEIGHTS
 from sightbook.docclass.views import views_of
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
-from sightbook.runs import find_run, read_json
+from sightbook.runs import find_run
 
 PARITY_SEED = 0xE4
 """Seed of the types on which variants are compared: none of training's or evaluation's."""
@@ -55,8 +54,9 @@ def export_run(run: Path, params: ExportModel) -> Exported:
         seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
         quantize_static(file, target, seen)
         variants.append(measure(target, "int8", types, views, labels, params.repeats))
+    one = torch.rand(1, 3, model.config.side, model.config.side)
     speed = {
-        "torch_batch1_ms": round(torch_latency(model, params.repeats), 3),
+        "torch_batch1_ms": round(onnx.torch_latency(partial(model, one), params.repeats), 3),
         "onnxruntime_batch1_ms": variants[0]["batch1_ms"],
     }
     exported = Exported(run, [file], parity, variants, speed, "--register TEMPLATES FILE...")
@@ -85,19 +85,9 @@ def ensure_package(run: Path) -> Path:
 
 def metadata(run: Path) -> dict[str, Any]:
     """What the file says about itself: provenance, parameters, metrics, threshold."""
-    record = read_json(run / "run.json")
-    final = run / "metrics.json"
-    metrics = read_json(final) if final.is_file() else {}
-    facts = {
-        "version": sightbook.__version__,
-        "run": record["run"],
-        "git": record.get("git"),
-        "dataset": record.get("dataset"),
-        "params": yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")),
-        "metrics": {name: value for name, value in metrics.items() if "/" in name},
-    }
-    threshold = (metrics.get("evaluate") or {}).get("threshold")
-    return {**facts, "threshold": threshold} if threshold else facts
+    records = read_records(run)
+    threshold = (records.metrics.get("evaluate") or {}).get("threshold")
+    return {**records.facts, "threshold": threshold} if threshold else records.facts
 
 
 def parity_of(
@@ -158,20 +148,3 @@ def measure(
         "types": len(types.names),
         "views": len(views),
     }
-
-
-def torch_latency(model: Embedder, repeats: int) -> float:
-    """Median milliseconds of PyTorch for one picture on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        pixels = torch.rand(1, 3, model.config.side, model.config.side)
-        spent = []
-        with torch.inference_mode():
-            for _ in range(repeats + 2):
-                start = time.perf_counter()
-                model(pixels)
-                spent.append((time.perf_counter() - start) * 1000)
-    finally:
-        torch.set_num_threads(threads)
-    return float(np.median(spent[2:]))

@@ -7,19 +7,18 @@ Which of the three networks a run holds is told by its weights: `detection.pt`, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-import sightbook
 from sightbook import onnx
+from sightbook.cards import read_records
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic, write_json
 from sightbook.images import open_image
@@ -39,7 +38,7 @@ from sightbook.ocr.page import Page
 from sightbook.ocr.predict import MODEL, TASKS
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import resolve_path
-from sightbook.runs import RunError, read_json
+from sightbook.runs import RunError
 
 RTEN = "model.rten"
 CALIBRATION = "calibration.json"
@@ -109,22 +108,7 @@ def export_task(run: Path, task: str, params: ExportModel) -> Exported:
 
 def metadata(run: Path) -> dict[str, Any]:
     """What the file says about itself: provenance, parameters, metrics."""
-    record = read_json(run / "run.json")
-    final = run / "metrics.json"
-    metrics = read_json(final) if final.is_file() else {}
-    return {
-        "version": sightbook.__version__,
-        "run": record["run"],
-        "git": record.get("git"),
-        "dataset": record.get("dataset"),
-        "params": training_params(run),
-        "metrics": {name: value for name, value in metrics.items() if "/" in name},
-    }
-
-
-def training_params(run: Path) -> dict[str, Any]:
-    """The run's resolved parameters."""
-    return yaml.safe_load((run / "params.yaml").read_text(encoding="utf-8")) or {}
+    return read_records(run).facts
 
 
 # --------------------------------------------------------------------------- samples
@@ -155,7 +139,7 @@ def given_samples(params: ExportModel) -> list[Sample]:
 def own_samples(run: Path, count: int) -> list[Sample]:
     """Validation pages of the data that the run was given; none where it was given none, or where
     the data is not there any more."""
-    params = training_params(run)
+    params = read_records(run).params
     folder = resolve_path(str(params.get("data") or "synthetic"))
     if not folder.exists():
         return []
@@ -174,7 +158,7 @@ def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exp
     from sightbook.ocr.detection import load_detection
 
     model = load_detection(run / "detection.pt").eval()
-    given = training_params(run)
+    given = read_records(run).params
     size = (int(given["height"]), int(given["width"]))
     logits = [torch_logits(model, sample.gray, size) for sample in samples]
     pages = [sample.page for sample in samples]
@@ -201,15 +185,14 @@ def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exp
         **_word_figures(samples, found),
         "pages": len(pages),
     }
-    with torch.inference_mode():
-        seconds = _timed(lambda: model(torch.from_numpy(pixels)), params.repeats)
+    torch_ms = onnx.torch_latency(lambda: model(torch.from_numpy(pixels)), params.repeats)
     parity = {**onnx.parity(maps, ours), "same_words": float(np.mean(same)), "pages": len(pages)}
     made = Exported(
         run,
         [file],
         {"detection": parity},
         [row],
-        {"torch_batch1_ms": round(1000 * seconds, 1), "onnxruntime_batch1_ms": row["batch1_ms"],
+        {"torch_batch1_ms": round(torch_ms, 1), "onnxruntime_batch1_ms": row["batch1_ms"],
          "logit_shift": shift},
     )  # fmt: skip
     write_json(run / CALIBRATION, {"threshold": engine.THRESHOLD, "shift": shift, "tried": curve})
@@ -381,17 +364,3 @@ def _with_rten(made: Exported) -> Exported:
     else:
         print(f'no {RTEN}: pip install "sightbook[rten]" to have it written too')
     return made
-
-
-def _timed(run: Callable[[], Any], repeats: int) -> float:
-    """Median seconds on one thread, after two runs to warm up."""
-    threads, spent = torch.get_num_threads(), []
-    torch.set_num_threads(1)
-    try:
-        for _ in range(repeats + 2):
-            start = time.perf_counter()
-            run()
-            spent.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
-    return float(np.median(spent[2:]))
