@@ -17,7 +17,10 @@ SURE, DOUBTFUL = (214, 40, 40), (150, 150, 150)
 
 
 def draw_detections(image: Image, boxes: Sequence[Box], eval_conf: float) -> Image:
-    """Boxes, outlines, class names and scores; red from `eval_conf` on, grey below.
+    """Boxes, outlines, class names and scores; red from `eval_conf` on.
+
+    From half of it on boxes are grey and bare: so near they came. Names of all that a detector
+    gives out would hide the picture.
 
     Args:
         image: uint8 RGB ``[H, W, 3]``.
@@ -34,10 +37,14 @@ def draw_detections(image: Image, boxes: Sequence[Box], eval_conf: float) -> Ima
     # the sure ones last, so that they lie on top
     for box in sorted(boxes, key=lambda box: box.score or 0.0):
         score = box.score or 0.0
+        if score < eval_conf / 2:
+            continue
         color = SURE if score >= eval_conf else DOUBTFUL
         for polygon in box.polygons:
             draw.polygon([(x, y) for x, y in polygon.tolist()], outline=color, width=unit)
         draw.rectangle(box.xyxy, outline=color, width=unit)
+        if color == DOUBTFUL:
+            continue
         text = f"{box.label} {score:.2f}"
         left, _, right, bottom = font.getbbox(text)
         x = min(max(0.0, box.xyxy[0]), max(0.0, image.shape[1] - (right - left)))
