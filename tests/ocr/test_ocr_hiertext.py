@@ -50,7 +50,7 @@ DOCUMENT = json.dumps({"info": {"date": "2022", "version": "1"}, "annotations": 
     [
         ("train.jsonl", DOCUMENT),
         ("train.jsonl", json.dumps({"annotations": TWO}, indent=2)),
-        ("train.jsonl.gz", gzip.compress(DOCUMENT.encode())),
+        ("train.jsonl.gz", gzip.compress(DOCUMENT.encode(), mtime=0)),
         ("unpacked_by_a_browser.jsonl.gz", DOCUMENT),
         ("lines.jsonl", "\n".join(json.dumps(page) for page in TWO)),
         ("lines.jsonl", "\ufeff" + "\r\n".join(json.dumps(page) for page in TWO) + "\r\n\r\n"),
@@ -129,7 +129,7 @@ def test_pages_before_the_place_where_json_breaks_are_kept(tmp_path):
         ("a.jsonl", b"\xff\xfe\x00x", "wrong JSON"),
         ("a.json", b"<html>", "wrong JSON"),
         ("a.jsonl", b"[" * 100_000, "wrong JSON"),
-        ("a.jsonl.gz", gzip.compress(DOCUMENT.encode())[:60], "damaged file"),
+        ("a.jsonl.gz", gzip.compress(DOCUMENT.encode(), mtime=0)[:60], "damaged file"),
         ("a.jsonl", b'{"images": []}', "no page"),
         ("a.jsonl", b"17", "no page"),
         ("a.jsonl", b'{"image_id": "x", "paragraphs": {}}', "no page"),
