@@ -130,7 +130,7 @@ def test_tokens_are_those_of_generate(run, predictor):
     together = predictor.read_many(images)
     for image, reading in zip(images, together, strict=True):
         assert reading.tokens == generated(run / "page", image, "<s_donut>", num_beams=1)
-    assert together[0].text != together[1].text  # what was learned tells pictures apart
+    assert [reading.text for reading in together[:2]] == ZONES  # each has its own picture's
     assert predictor.read_many([]) == []
 
 
