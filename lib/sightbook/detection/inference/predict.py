@@ -1,19 +1,15 @@
 """Boxes, and "defect or clean?", with an exported model: onnxruntime, numpy and OpenCV, no torch.
 
-    from sightbook import defects
-    predictor = defects.Predictor("potholes")       # a shipped model, a run's name or a path
-    found = predictor.predict(image)                # uint8 RGB [H, W, 3]
-    found.defective, found.score, [(box.label, box.score, box.xyxy) for box in found.boxes]
-
-The command of headstamps, which reads what is stamped on what is detected, is in
-:mod:`sightbook.headstamps.predict`.
+from sightbook import defects
+predictor = defects.Predictor("potholes")       # a shipped model, a run's name or a path
+found = predictor.predict("road.jpg")           # or an array, a PIL image, bytes
+found.defective, found.score, [(box.label, box.score, box.xyxy) for box in found.boxes]
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook import onnx
-from sightbook.detection.inference.overlay import draw_detections
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
-from sightbook.images import Picture, save_image
+from sightbook.images import ImageLike, as_pixels, iter_pixels
 from sightbook.params import repository_root, resolve_path
-from sightbook.predicting import Answer, answer_each, free_name, options_given
 from sightbook.runs import RunError, find_run, outputs_root
 
 MODEL = "model.onnx"
@@ -189,17 +183,25 @@ class Predictor:
         self.eval_conf = eval_conf or (float(point["eval_conf"]) if point else UNCALIBRATED)
         self.min_score, self.tile, self.overlap = min_score, tile, overlap
 
-    def detect(self, image: Image) -> tuple[Box, ...]:
-        """Objects on a picture, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``, best first.
+    def detect(self, image: ImageLike) -> tuple[Box, ...]:
+        """Objects on an image, as `images.as_pixels` takes it, best first.
 
         Raises:
-            ValueError: no such picture, one smaller than 16 pixels, or one of a shape that the
-                network cannot take.
+            TypeError: no image.
+            ImageError: one that cannot be used.
+            ValueError: one smaller than 16 pixels, or of a shape that the network cannot take.
         """
-        return self._every(image, self.min_score)
+        return self._every(as_pixels(image), self.min_score)
 
-    def predict(self, image: Image) -> Inspection:
-        """Inspect one picture; as `detect`, with the decision."""
+    def predict(self, image: ImageLike) -> Inspection:
+        """Inspect one image; as `detect`, with the decision."""
+        return self._inspect(as_pixels(image))
+
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Inspection]:
+        """Inspect images of any sizes, one after the other."""
+        return [self._inspect(pixels) for pixels in iter_pixels(images)]
+
+    def _inspect(self, image: Image) -> Inspection:
         start = time.perf_counter()
         every = self._every(image, min(self.min_score, self.eval_conf))
         score = max((box.score or 0.0 for box in every), default=0.0)
@@ -207,15 +209,14 @@ class Predictor:
         boxes = tuple(box for box in every if (box.score or 0.0) >= self.min_score)
         return Inspection(boxes, defective, score, self.eval_conf, time.perf_counter() - start)
 
-    def predict_batch(self, images: Iterable[Image]) -> Iterator[Inspection]:
-        """Inspect pictures of any sizes, one after the other."""
-        return map(self.predict, images)
-
     def _every(self, image: Image, floor: float) -> tuple[Box, ...]:
-        pixels = _checked(image)
+        height, width = image.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            size = f"{width}x{height}"
+            raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
         if self.tile is None:
-            return self._run(pixels, floor)
-        return detect_tiled(pixels, lambda part: self._run(part, floor), self.tile, self.overlap)
+            return self._run(image, floor)
+        return detect_tiled(image, lambda part: self._run(part, floor), self.tile, self.overlap)
 
     def _run(self, image: Image, floor: float) -> tuple[Box, ...]:
         height, width = image.shape[:2]
@@ -310,64 +311,3 @@ def mask_outlines(
     )
     outlines = [moved(part, left, top) for part in mask_polygons(pasted >= MASK_LEVEL)]
     return tuple(sorted(outlines, key=lambda part: -abs(cv2.contourArea(part))))
-
-
-def _checked(image: Image) -> Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"the picture is {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3] or [H, W]"
-        )
-    if min(image.shape[:2]) < MIN_SIDE:
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-
-
-def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict defects`: prints an answer a picture; 1 if any could not be read.
-
-    Options: `model` (`potholes`, `pcb`, a run, a path), `json`, `eval_conf`, `min_score` (0.05),
-    `tile`, `overlap` (0.2), `threads` (1), `render` (a folder that gets a `_found.png` a picture).
-    """
-    known = ("eval_conf", "min_score", "tile", "overlap", "threads")
-    given = options_given("defects", options, (*known, "render"))
-    if given is None:
-        return 2
-    settings = {name: given[name] for name in known if name in given}
-    try:
-        predictor = Predictor(given.get("model"), **settings)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not predictor.calibrated and "eval_conf" not in given:
-        print(
-            f"{predictor.file}: has no operating point, pictures are called defective from "
-            f"{UNCALIBRATED} on; run 03_evaluate_defects on its run and export it again, or give "
-            "one (-o eval_conf 0.4)",
-            file=sys.stderr,
-        )
-    drawn: set[str] = set()
-
-    def answer(image: Image, picture: Picture) -> Answer:
-        found = predictor.predict(image)
-        if "render" in given:
-            file = Path(str(given["render"])) / f"{free_name(picture.name, drawn)}_found.png"
-            save_image(file, draw_detections(image, found.boxes, found.eval_conf))
-        return found.to_dict(), describe(picture.name, found)
-
-    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
-
-
-def describe(name: str, found: Inspection) -> str:
-    """An answer for the terminal: the decision and what it rests on."""
-    sure = [box for box in found.boxes if (box.score or 0.0) >= found.eval_conf]
-    verdict = "DEFECTIVE" if found.defective else "clean"
-    head = (
-        f"{name}: {verdict}, score {found.score:.2f} (defective from {found.eval_conf:.2f} on; "
-        f"{found.seconds:.2f} s)"
-    )
-    rows = [
-        f"    {box.label} {box.score:.2f} at " + " ".join(f"{value:.0f}" for value in box.xyxy)
-        for box in sure
-    ]
-    return "\n".join([head, *rows])
