@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from sightbook.ocr.synth import fonts
 from sightbook.ocr.synth.lines import (
     LINE_HEIGHT,
     MAX_WIDTH,
@@ -15,6 +14,7 @@ from sightbook.ocr.synth.lines import (
 )
 from sightbook.ocr.synth.texts import Texts, read_words
 from sightbook.params import ParameterError
+from sightbook.synth import fonts
 
 SETTINGS = LineSettings()
 

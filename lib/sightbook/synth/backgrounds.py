@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook.donut.synth.lettering import Colour, Picture
+from sightbook.synth.lettering import Colour, Picture
 
 DESKS = 30  # different textures
 _WIDTH, _HEIGHT = 640, 480

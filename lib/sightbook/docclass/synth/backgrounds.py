@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
+from sightbook.synth import degrade
 
 Image = NDArray[np.uint8]
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook import degrade
 from sightbook.donut.synth.cameras import photograph, scan
-from sightbook.donut.synth.desks import desk
-from sightbook.donut.synth.lettering import Colour, Picture, ink
 from sightbook.donut.synth.papers import CLUTTER, clutter_paper
 from sightbook.donut.synth.plans import Plan
+from sightbook.synth import degrade
+from sightbook.synth.backgrounds import desk
+from sightbook.synth.lettering import Colour, Picture, ink
 
 STYLES = ("photo", "scan", "copy", "full")
 _MARGIN = 0.012  # share of the picture's longer side that stays free around the zone

@@ -130,7 +130,7 @@ def render_page(
         size: (width, height) in pixels; drawn if not given.
         kind: one of :data:`KINDS`; drawn if not given.
         validation: draws other pages, set in the typefaces that are kept for validation.
-        fonts: typefaces, as :func:`sightbook.ocr.synth.fonts.faces` takes them.
+        fonts: typefaces, as :func:`sightbook.synth.fonts.faces` takes them.
         alphabet: what random strings are made of.
         words: file of words to use beside the built-in ones.
 
