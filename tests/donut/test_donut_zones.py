@@ -116,11 +116,6 @@ def test_every_face_has_every_character(face: str) -> None:
     assert inked.max() < 0.4
 
 
-def test_licence_notes_name_every_face() -> None:
-    notes = (TYPEFACES / "LICENSES.txt").read_text(encoding="utf-8")
-    assert all(face in notes for face in FACES)
-
-
 def test_printed_ink_fills_its_quads_and_nothing_else() -> None:
     for pitch in (7.0, 13.3, 21.0):
         zone = print_lines(rng(3), TD3, pitch, ZoneFont(), wear=0.0)
