@@ -16,7 +16,7 @@ from sightbook.docclass.model import build_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
-from sightbook.docclass.views import views_of
+from sightbook.docclass.synth.views import views_of
 from sightbook.exporting import ExportModel, export
 from sightbook.params import ParameterError, repository_root
 from sightbook.runs import open_run

@@ -21,8 +21,8 @@ from sightbook.docclass.predict import MODEL, Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.docclass.views import views_of
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
 from sightbook.weights import find_weights, weights_file

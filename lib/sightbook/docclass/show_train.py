@@ -13,8 +13,8 @@ from sightbook import plots
 from sightbook.docclass.model import Embedder, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.docclass.train import VALIDATION_SEED, WEIGHTS
-from sightbook.docclass.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.plot_style import MUTED, PALETTE, rgb, show_image, style_axes
 from sightbook.weights import weights_file
 

@@ -19,7 +19,7 @@ from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, build_embedder, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
-from sightbook.docclass.views import VIEW_SIDE, mixed_level, render_view, views_of
+from sightbook.docclass.synth.views import VIEW_SIDE, mixed_level, render_view, views_of
 from sightbook.files import read_json, write_json
 from sightbook.images import Skipped, image_files
 from sightbook.params import ParameterError, resolve_path

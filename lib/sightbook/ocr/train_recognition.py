@@ -29,12 +29,12 @@ from sightbook.ocr.recognition import (
     load_recognizer,
     with_alphabet,
 )
-from sightbook.ocr.synth.fonts import faces
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.texts import read_words
 from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
+from sightbook.synth.fonts import faces
 from sightbook.training import fit, seed_everything
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
