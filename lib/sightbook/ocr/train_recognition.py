@@ -27,7 +27,6 @@ from sightbook.ocr.recognition import (
     Recognizer,
     RecognizerConfig,
     load_recognizer,
-    save_recognizer,
     with_alphabet,
 )
 from sightbook.ocr.synth.lines import LineSettings
@@ -39,8 +38,9 @@ from sightbook.synth.fonts import faces
 from sightbook.training import fit, seed_everything
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
+from sightbook.weights import save_weights
 
-WEIGHTS = "recognition.pt"
+WEIGHTS = "recognition.safetensors"
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's lines are others, and in faces of their own."""
 
@@ -70,7 +70,7 @@ def train(params: TrainRecognition, run: Run) -> dict[str, Any]:
         batches=width_buckets(sets.train, params.seed),
     )
     if is_first_process():
-        save_recognizer(task.model, run.path / WEIGHTS)
+        save_weights(task.model, run.path / WEIGHTS)
     return result.metrics
 
 
