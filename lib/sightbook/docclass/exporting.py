@@ -22,11 +22,11 @@ from sightbook.docclass.predict import MODEL, Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.docclass.views import views_of
 from sightbook.exporting import Exported
 from sightbook.files import write_atomic
-from sightbook.runs import find_run
+from sightbook.weights import find_weights, weights_file
 
 PARITY_SEED = 0xE4
 """Seed of the types on which variants are compared: none of training's or evaluation's."""
@@ -46,14 +46,17 @@ def export_run(run: Path, params: ExportDocclass) -> Exported:
     types = synthetic_store(TYPES, PARITY_SEED)
     views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
     samples = min(len(views), params.samples)
-    model = load_embedder(run / WEIGHTS)
-    parity = {"embedding": parity_of(model, file, types, views[:: max(1, len(views) // samples)])}
-    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    model = load_embedder(find_weights("docclass", run, WEIGHTS))
+    target = run / "int8" / MODEL
     if params.int8:
-        target = run / "int8" / MODEL
         target.parent.mkdir(exist_ok=True)
         seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
         quantize_static(file, target, seen)
+    few = views[:: max(1, len(views) // samples)]
+    compare = partial(parity_of, model, types=types, views=few)
+    parity = {"embedding": onnx.with_half_weights(file, compare, params.weights == "fp16")}
+    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    if params.int8:
         variants.append(measure(target, "int8", types, views, labels, params.repeats))
     one = torch.rand(1, 3, model.config.side, model.config.side)
     speed = {
@@ -71,13 +74,13 @@ def write_package(run: Path, options: OnnxOptions | None = None) -> Path:
     Raises:
         RunError: the run holds no trained network.
     """
-    find_run("docclass", run, needs=WEIGHTS)
-    return export_embedder(load_embedder(run / WEIGHTS), run / MODEL, metadata(run), options)
+    model = load_embedder(find_weights("docclass", run, WEIGHTS))
+    return export_embedder(model, run / MODEL, metadata(run), options)
 
 
 def ensure_package(run: Path) -> Path:
     """The run's exported file, written if it is missing or older than its weights."""
-    file, weights = run / MODEL, run / WEIGHTS
+    file, weights = run / MODEL, weights_file(run, WEIGHTS)
     fresh = file.is_file() and (
         not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
     )
@@ -93,20 +96,25 @@ def metadata(run: Path) -> dict[str, Any]:
 
 def parity_of(
     model: Embedder, file: Path, types: Store, views: NDArray[np.uint8]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Difference of embeddings between onnxruntime and PyTorch, and whether they answer alike.
 
     Returns:
-        As `onnx.parity`, `same_top1`: share of views whose nearest template is the same one, and
-        `views`.
+        As `onnx.parity`; `scores`: largest difference of a view's similarity to a template;
+        `same_top1`: share of views whose nearest template is the same one; and `views`.
     """
     predictor = Predictor(file)
     clean, _ = registered(types)
     ours, theirs = predictor.embed(views), embed(model, views)
     templates = predictor.embed(types.pixels), embed(model, clean)
-    answers = [(e @ t.T).argmax(axis=1) for e, t in zip((ours, theirs), templates, strict=True)]
-    same = float((answers[0] == answers[1]).mean())
-    return {**onnx.parity([ours], [theirs]), "same_top1": same, "views": len(views)}
+    scores = [e @ t.T for e, t in zip((ours, theirs), templates, strict=True)]
+    same = float((scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean())
+    return {
+        **onnx.parity([ours], [theirs]),
+        "scores": float(np.abs(scores[0] - scores[1]).max()),
+        "same_top1": same,
+        "views": len(views),
+    }
 
 
 def measure(

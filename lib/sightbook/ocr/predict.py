@@ -40,6 +40,7 @@ from sightbook.predicting import (
     warn_renamed,
 )
 from sightbook.runs import RunError, find_run, list_runs
+from sightbook.weights import SUFFIX, weights_file
 
 MODEL = "model.onnx"
 TASKS = ("detection", "recognition", "layout")
@@ -70,7 +71,7 @@ def model_file(task: str, model: str | Path | None = None) -> Path:
     if name == "reference":
         folder = repository_root() / "outputs" / "reference" / "ocr"
     elif name == "latest":
-        made = [run for run in list_runs("ocr") if (run / f"{task}.pt").is_file()]
+        made = [run for run in list_runs("ocr") if _has_trained(run, task)]
         exported = [run for run in made if (run / MODEL).is_file()]
         if not exported:
             hint = (
@@ -220,11 +221,11 @@ class Predictor:
 
 def _exported(task: str) -> list[Path]:
     """Runs that trained a task's model and exported it, oldest first."""
-    return [
-        run
-        for run in list_runs("ocr")
-        if (run / f"{task}.pt").is_file() and (run / MODEL).is_file()
-    ]
+    return [run for run in list_runs("ocr") if _has_trained(run, task) and (run / MODEL).is_file()]
+
+
+def _has_trained(run: Path, task: str) -> bool:
+    return weights_file(run, f"{task}{SUFFIX}").is_file()
 
 
 def _open(file: Path, task: str, threads: int | None) -> tuple[Any, dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightbook import weights
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.masks import mask_polygons
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
@@ -25,7 +26,6 @@ from sightbook.detection.models.rcnn import (
     build_detector,
     load_detector,
     load_pretrained,
-    save_detector,
     start_from,
 )
 from sightbook.detection.params import TrainDetector
@@ -37,7 +37,7 @@ from sightbook.runs import Run, RunError, find_run
 from sightbook.training import FitResult, fit, load_weights, seed_everything
 from sightbook.training_task import Task, is_first_process
 
-WEIGHTS = "detector.pt"
+WEIGHTS = "detector.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 FOLDS_FILE = "cross_validation.json"
 
@@ -59,7 +59,7 @@ def train(params: TrainDetector, run: Run) -> dict[str, Any]:
         write_json(run.path / SPLITS_FILE, sets.splits)
     task, result = train_on(params, run, sets)
     if is_first_process():
-        save_detector(task.detector, run.path / WEIGHTS)
+        weights.save_weights(task.detector, run.path / WEIGHTS)
     return result.metrics
 
 
@@ -87,7 +87,7 @@ def cross_validate(params: TrainDetector, run: Run) -> dict[str, Any]:
         folds.append((sets.truth, seen))
         kept.append(judge(sets.truth, seen))
         if is_first_process():
-            save_detector(task.detector, folder / WEIGHTS)
+            weights.save_weights(task.detector, folder / WEIGHTS)
             write_json(folder / SPLITS_FILE, sets.splits)
             write_json(folder / PREDICTIONS_FILE, as_rows(seen))
     records = tuple(record for truth, _ in folds for record in truth.records)
@@ -172,11 +172,12 @@ def find_weights(line: str, which: str) -> Path:
     """
     first, _, rest = which.partition("/")
     if first != "reference":
-        return find_run(line, which, needs=WEIGHTS) / WEIGHTS
+        return weights.find_weights(line, which, WEIGHTS)
     folder = find_run(line, "reference")
-    file = folder / rest / WEIGHTS
+    file = weights.weights_file(folder / rest, WEIGHTS)
     if not file.is_file():
-        shipped = sorted(f.parent.relative_to(folder).as_posix() for f in folder.rglob(WEIGHTS))
+        files = [f for name in weights.file_names(WEIGHTS) for f in folder.rglob(name)]
+        shipped = sorted({f.parent.relative_to(folder).as_posix() for f in files})
         choices = ", ".join(f"reference/{name}" for name in shipped) or "none"
         raise RunError(f"there is no shipped detector {which!r} of '{line}' (there are: {choices})")
     return file
