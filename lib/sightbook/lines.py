@@ -27,11 +27,11 @@ LINES: dict[str, dict[str, str]] = {
     },
     "defects": {
         "predict": "sightbook.defects.predict",
-        "export": "sightbook.detection.inference.export",
+        "export": "sightbook.defects.export",
     },
     "headstamps": {
         "predict": "sightbook.headstamps.predict",
-        "export": "sightbook.detection.inference.export",
+        "export": "sightbook.headstamps.export",
     },
 }
 """By line and by what is asked for:

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.inference.predict import Predictor as Detector
-from sightbook.detection.inference.predict import model_file
+from sightbook.detection.inference.predict import OnnxDetector, model_file
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import Head, open_recogniser, read_photo
@@ -102,7 +101,7 @@ class Predictor:
         beams: int = 1,
         threads: int | None = 1,
     ) -> None:
-        self.detector = Detector(model, line="headstamps", min_score=min_score, threads=threads)
+        self.detector = OnnxDetector(model, line="headstamps", min_score=min_score, threads=threads)
         file = recogniser_file(recognition)
         self.recognise = open_recogniser(file, beams=beams, threads=threads)
         self.table: Gazetteer | None = (
@@ -113,7 +112,7 @@ class Predictor:
         """Read the cartridge bases on one photograph, as `images.as_pixels` takes it.
 
         Raises:
-            TypeError, ValueError: as `detection.inference.predict.Predictor.detect`.
+            TypeError, ValueError: as `OnnxDetector.detect`.
         """
         return self._read(as_pixels(image))
 
