@@ -60,9 +60,10 @@ def named(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield place, node.arg or ""
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield place, node.name
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in told:
-                yield place, node.value
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+        ):
+            yield place, node.value
 
 
 def known_of_lines(source: str) -> list[str]:

@@ -144,7 +144,7 @@ def test_several_where_one_is_expected_and_one_where_several_are(line):
         with pytest.raises(TypeError, match="predict takes one image, predict_batch takes several"):
             predictor.predict([pixels])
     for single in (pixels, "a.png", b"bytes", Image.fromarray(pixels)):
-        with pytest.raises(TypeError, match="a single image .* came, expected several"):
+        with pytest.raises(TypeError, match=r"a single image .* came, expected several"):
             predictor.predict_batch(single)
     with pytest.raises(TypeError, match="expected a list of images, found a int"):
         predictor.predict_batch(7)
