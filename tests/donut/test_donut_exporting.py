@@ -8,7 +8,7 @@ import torch
 
 from sightbook import onnx
 from sightbook.donut import exporting, finder, reader
-from sightbook.donut.model import build_reader
+from sightbook.donut.model import new_reader
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.predict import Predictor
 from sightbook.exporting import ExportModel, export
@@ -21,7 +21,7 @@ def run(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     opened = open_run("donut", str(folder), TrainDonut(run="tiny"), stage="train")
-    reader.save_reader(build_reader("conv", "tiny"), folder / "reader.pt")
+    reader.save_reader(new_reader("conv", "tiny"), folder / "reader.pt")
     finder.save_finder(finder.Finder("tiny"), folder / "finder.pt")
     opened.record(dataset={"sha256": "abc"})
     opened.finish({"validation/cer": 0.5})

@@ -28,7 +28,7 @@ from sightbook.ocr.recognition import load_recognizer
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import RunError
 
 RECOGNITION = {
     "lines": 24, "validation_lines": 6, "epochs": 2, "batch_size": 8, "workers": 0,
@@ -158,15 +158,12 @@ def test_an_outline_follows_the_words_and_shakes():
 def test_data_without_usable_lines_is_refused(tmp_path):
     params = TrainRecognition(data=str(labelled(tmp_path / "data")), alphabet="chars:xyz")
     with pytest.raises(ParameterError, match="gives 0 lines to train"):
-        train_recognition.training_lines(
-            params, "xyz", open_run("ocr", str(tmp_path / "run"), params, stage="train")
-        )
+        train_recognition.training_lines(params, "xyz")
 
 
 def test_labelled_pages_are_split_and_counted(tmp_path):
     params = TrainDetection(data=str(labelled(tmp_path / "data", 6)), validation=0.3, pages=5)
-    run = open_run("ocr", str(tmp_path / "run"), params, stage="train")
-    sets = train_detection.detection_sets(params, run)
+    sets = train_detection.training_pages(params)
     assert sets.counts["own"] + sets.counts["validation"] == 6
     assert len(sets.train) == 5
     assert sets.fingerprint["files"] == 6
@@ -179,11 +176,11 @@ def test_going_on_from_another_size_is_refused(tmp_path, monkeypatch):
     save_recognizer(Recognizer(RecognizerConfig("01", "tiny")), tmp_path / "recognition.pt")
     params = TrainRecognition(init=str(tmp_path), size="small")
     with pytest.raises(ParameterError, match="is of size tiny"):
-        train_recognition.start_model(params)
-    grown = train_recognition.start_model(TrainRecognition(init=str(tmp_path), size="tiny"))
+        train_recognition.build_recognizer(params)
+    grown = train_recognition.build_recognizer(TrainRecognition(init=str(tmp_path), size="tiny"))
     assert grown.config.alphabet == PRESETS["digits"]
     with pytest.raises(RunError):
-        train_detection.start_model(TrainDetection(init=str(tmp_path)))
+        train_detection.build_detector(TrainDetection(init=str(tmp_path)))
 
 
 def test_validation_pages_are_in_reserved_faces():
