@@ -140,6 +140,18 @@ def test_no_more_proposals_than_asked_for_reach_the_second_stage():
     assert seen[0] == 7 < seen[1] <= 40
 
 
+def test_torchvisions_names_of_the_first_stage_mean_the_same():
+    usual = {"rpn_nms_thresh": 0.4, "rpn_post_nms_top_n": 7, "loss_objectness": 2.0}
+    assert TrainDefects.parse({"first_stage": usual}).first_stage == {
+        "nms_iou_threshold": 0.4,
+        "max_proposals": 7,
+        "objectness_loss_weight": 2.0,
+    }
+    both = {"rpn_nms_thresh": 0.4, "nms_iou_threshold": 0.5}
+    with pytest.raises(ParameterError, match="are the same, give one"):
+        TrainDefects.parse({"first_stage": both})
+
+
 def test_losses_of_the_first_stage_are_weighted():
     losses = []
     for weights in (

@@ -29,6 +29,7 @@ SMALL = {
     "scale_max": 1.1,
     "photometric": 0.0,
     "workers": 0,
+    "precision": "32",
 }
 
 

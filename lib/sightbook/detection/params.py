@@ -17,7 +17,16 @@ FIRST_STAGE = (
     "localization_loss_weight",
     "objectness_loss_weight",
 )
-"""Names of the region proposal network's settings."""
+"""Names of the region proposal network's settings, as the accelerator calls them."""
+
+RPN_NAMES: Mapping[str, str] = {
+    "rpn_nms_thresh": "nms_iou_threshold",
+    "rpn_score_thresh": "nms_score_threshold",
+    "rpn_post_nms_top_n": "max_proposals",
+    "loss_rpn_box_reg": "localization_loss_weight",
+    "loss_objectness": "objectness_loss_weight",
+}
+"""The same by torchvision's names of arguments and losses."""
 
 SMALL = ("fasterrcnn_mobilenet", "maskrcnn_mobilenet")
 """Small enough to be trained on a CPU and to be shipped: 3 million parameters."""
@@ -138,6 +147,10 @@ class TrainDetector(FitParams):
     @field_validator("first_stage")
     @classmethod
     def _names_of_the_first_stage(cls, value: dict[str, float]) -> dict[str, float]:
+        for usual, name in RPN_NAMES.items():
+            if usual in value and name in value:
+                raise ValueError(f"{usual!r} and {name!r} are the same, give one of them")
+        value = {RPN_NAMES.get(name, name): number for name, number in value.items()}
         for name, number in value.items():
             if name == "stride":
                 raise ValueError(
@@ -146,7 +159,8 @@ class TrainDetector(FitParams):
                     "or lower 'finest'"
                 )
             if name not in FIRST_STAGE:
-                raise ValueError(f"{name!r} is none of {', '.join(FIRST_STAGE)}")
+                names = ", ".join((*FIRST_STAGE, *RPN_NAMES))
+                raise ValueError(f"{name!r} is none of {names}")
             highest = 1.0 if name.startswith("nms_") else float("inf")
             lowest = 1.0 if name == "max_proposals" else 0.0
             if not lowest <= number <= highest:

@@ -11,8 +11,8 @@ from sightbook import plots
 from sightbook.docclass.model import Embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.docclass.train import VALIDATION_SEED
-from sightbook.docclass.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.plot_style import MUTED, PALETTE, rgb, show_image, style_axes
 from sightbook.training_task import evaluating
 

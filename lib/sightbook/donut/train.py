@@ -33,10 +33,11 @@ from sightbook.donut.reader import ReaderTask
 from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError
-from sightbook.runs import Run, find_run, open_run, point_to, read_json, write_json
+from sightbook.runs import Run, open_run, point_to, read_json, write_json
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import is_first_process
+from sightbook.weights import find_weights, save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -192,7 +193,7 @@ def build_finder(params: TrainDonut) -> Finder:
     seed_everything(params.seed)
     if params.finder == "train":
         return Finder(params.finder_size)
-    return finding.load_finder(find_run("donut", params.finder, needs="finder.pt") / "finder.pt")
+    return finding.load_finder(find_weights("donut", params.finder, finding.WEIGHTS))
 
 
 def build_reader(params: TrainDonut) -> LineReader:
@@ -212,7 +213,7 @@ def build_reader(params: TrainDonut) -> LineReader:
             "init: there are no pretrained weights for the zone road's reader; use reference "
             "(the shipped one), a run's name, scratch, or road: page"
         )
-    return reading.load_reader(find_run("donut", params.init, needs="reader.pt") / "reader.pt")
+    return reading.load_reader(find_weights("donut", params.init, reading.WEIGHTS))
 
 
 def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets) -> dict[str, Any]:
@@ -221,11 +222,11 @@ def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets)
     Returns:
         Its validation metrics with names that begin with `finder/`.
     """
-    target = run.path / "finder.pt"
+    target = run.path / finding.WEIGHTS
     first = is_first_process()
     if params.finder != "train":
         if first:
-            finding.save_finder(task.network, target)
+            save_weights(task.network, target)
         return {}
     settings = params.model_copy(
         update={
@@ -254,7 +255,7 @@ def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets)
         part.finish(result.metrics)
         # Opening the finder's folder pointed the notebook's runner at it: point it back.
         point_to(run.path)
-        finding.save_finder(task.network, target)
+        save_weights(task.network, target)
     return {f"finder/{name}": value for name, value in result.metrics.items()}
 
 
@@ -275,7 +276,7 @@ def train_reader(params: TrainDonut, run: Run, task: ReaderTask, sets: ZoneSets)
         batches=ordered_batches(len(sets.reader_train)) if params.document_share < 1 else None,
     )
     if is_first_process():
-        reading.save_reader(task.reader, run.path / "reader.pt")
+        save_weights(task.reader, run.path / reading.WEIGHTS)
     return result.metrics
 
 

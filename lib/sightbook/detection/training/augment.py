@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.detection.labels.annotations import ImageRecord, Points, polygon_area
 from sightbook.detection.labels.masks import polygons_mask
+from sightbook.synth import degrade
 
 Image = NDArray[np.uint8]
 

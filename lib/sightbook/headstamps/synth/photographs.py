@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 from sightbook.headstamps.synth import scenes
 from sightbook.headstamps.synth.heads import MARGIN, Head, draw_head
@@ -35,6 +34,7 @@ from sightbook.headstamps.unroll import (
     upside_down,
 )
 from sightbook.images import save_image
+from sightbook.synth import degrade
 
 Picture = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.headstamps.synth.metal import Floats, clouds
+from sightbook.synth import degrade
 
 Picture = NDArray[np.uint8]
 
