@@ -342,21 +342,14 @@ def doctor() -> None:
     sys.exit(any(finding.level == "missing" for finding in findings))
 
 
-_DETECTION = {
-    "defects": "sightbook.detection.inference.predict",
-    "headstamps": "sightbook.headstamps.predict",
-}
-"""Lines that share a folder, and the modules that predict."""
-
-
 def _predictor(line: str) -> Any:
     """Import the module that predicts for a line; UsageError naming the lines there are."""
     packages = {found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg}
     lines = {
         name: f"sightbook.{name}.predict"
-        for name in sorted(packages - {"detection"})
+        for name in sorted(packages)
         if importlib.util.find_spec(f"sightbook.{name}.predict")
-    } | _DETECTION
+    }
     if line not in lines:
         close = difflib.get_close_matches(line, lines, n=1)
         hint = f", did you mean '{close[0]}'?" if close else f"; there are: {', '.join(lines)}"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.models.anchors import Anchors, anchors_from, best_overlap
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import (
@@ -17,7 +18,7 @@ from sightbook.detection.models.rcnn import (
     load_pretrained,
     start_from,
 )
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.params import ParameterError
 from sightbook.weights import save_weights
 
