@@ -16,7 +16,7 @@ from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from sightbook.intervals import Interval, wilson
+from sightbook.metrics.intervals import Interval, wilson
 from sightbook.plot_style import (
     GRID,
     HEAT,

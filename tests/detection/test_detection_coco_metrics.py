@@ -23,7 +23,7 @@ from sightbook.detection.errors import (
     count_errors,
     find_errors,
 )
-from sightbook.detection.scoring import draw_again
+from sightbook.detection.scoring import resample_images
 from sightbook.params import repository_root
 
 SHARED = repository_root().parent / "shared" / "data"
@@ -337,14 +337,8 @@ def test_intervals_hold_the_value_and_widen_when_whole_roads_are_drawn():
     single = evaluate_boxes(truth, found, resamples=60).figures["AP50"]
     assert single["low"] < single["value"] < single["high"]
     assert evaluate_boxes(truth, found, resamples=60).figures["AP50"] == single  # seeded
-    draws = draw_again(4, ["north", "north", "south", ""], 50)
-    assert (draws[:, 0] == draws[:, 1]).all()
-    assert (draws[:, 0] != draws[:, 2]).any() and (draws[:, 2] != draws[:, 3]).any()
-    units = draws[:, [0, 2, 3]]
-    assert (units.sum(1) == 3).all()
-    assert draw_again(3, ["one"] * 3, 50).shape == (0, 3)
     with pytest.raises(ValueError, match="2 units for 3 images"):
-        draw_again(3, ["a", "b"], 5)
+        resample_images(3, ["a", "b"], 5)
 
 
 # ------------------------------------------------------------------ errors

@@ -23,28 +23,14 @@ from sightbook.donut.metrics import (
     ZoneFinding,
     ZoneReading,
     intersection_over_union,
-    ratio,
     score_zone,
-    values,
 )
+from sightbook.metrics.bootstrap import values_of
 
 TD3 = [
     "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
     "L898902C36UTO7408122F1204159ZE184226B<<<<<10",
 ]
-
-
-# --- intervals -------------------------------------------------------------------------------
-
-
-def test_ratio_of_sums_and_its_bootstrap():
-    figure = ratio([1, 0, 3], [10, 10, 20])
-    assert (figure["value"], figure["n"]) == (0.1, 40)
-    assert 0 <= figure["low"] < 0.1 < figure["high"] <= 0.15  # every document alone: 0 to 0.15
-    assert figure == ratio([1, 0, 3], [10, 10, 20])
-    same = ratio([1, 1], [10, 10])
-    assert same["low"] == same["high"] == pytest.approx(0.1)
-    assert ratio([], []) == {"value": None, "n": 0, "low": None, "high": None}
 
 
 # --- zones -----------------------------------------------------------------------------------
@@ -119,13 +105,13 @@ def test_summary_of_readings():
         assert summary[name]["value"] == pytest.approx(value), name
         assert summary[name]["n"] == n, name
         assert summary[name]["low"] <= value + 1e-9 and value - 1e-9 <= summary[name]["high"]
-    assert values(summary)["exact_zone"] == 0.25
+    assert values_of(summary)["exact_zone"] == 0.25
     json.dumps(summary)
 
     metric.reset()
     empty = metric.summary()
     assert empty["cer"]["value"] is None and empty["exact_zone"]["n"] == 0
-    assert values(empty) == {}
+    assert values_of(empty) == {}
 
 
 def test_a_repaired_misprint_is_valid_but_wrong():

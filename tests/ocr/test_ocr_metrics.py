@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from sightbook.metrics.bootstrap import values_of
 from sightbook.ocr.comparison import WordMatch, compare_page, word_height
-from sightbook.ocr.metrics import evaluate_pages, figures, values
+from sightbook.ocr.metrics import evaluate_pages, figures
 from sightbook.ocr.overlaps import area, mask_of, mask_overlaps, polygon_overlaps
 from sightbook.ocr.page import Line, Page, PageBuilder, Paragraph, Points, Word, rectangle
 
@@ -31,7 +32,7 @@ def one_line(*words: Word) -> Page:
 
 
 def got(truth: Page, read: Page, iou: float = 0.5) -> dict[str, float]:
-    return values(evaluate_pages([truth], [read], iou))
+    return values_of(evaluate_pages([truth], [read], iou))
 
 
 def fates(truth: Page, read: Page) -> list[str]:

@@ -29,8 +29,8 @@ from sightbook.detection.image_metrics import (
 )
 from sightbook.detection.params_evaluate import EvaluateDefects, EvaluateDetection
 from sightbook.detection.predict import UNCALIBRATED, Predictor
-from sightbook.detection.scoring import shown
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.metrics.bootstrap import format_figure
 from sightbook.validation import DataError, Report
 
 Image = NDArray[np.uint8]
@@ -133,7 +133,7 @@ class Evaluation:
         figures = self.decision.figures
         rows = [{"": "eval_conf", "on the test pictures": f"{self.decision.eval_conf:.3f}"}]
         rows += [
-            {"": name, "on the test pictures": shown(figures[name])}
+            {"": name, "on the test pictures": format_figure(figures[name])}
             for name in ("recall", "specificity", "precision")
         ]
         if self.point is not None:

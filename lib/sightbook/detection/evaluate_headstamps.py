@@ -35,8 +35,8 @@ from sightbook.detection.headstamp_reading import (
 )
 from sightbook.detection.params_evaluate import EvaluateHeadstamps
 from sightbook.detection.predict import Predictor
-from sightbook.detection.scoring import shown
 from sightbook.images import Skipped, open_image
+from sightbook.metrics.bootstrap import format_figure
 from sightbook.validation import Report
 
 Image = NDArray[np.uint8]
@@ -149,7 +149,7 @@ class HeadstampEvaluation:
         sides = {"boxes": self.boxes, "outlines": self.outlines}
         return [
             {"class": label, "compared": name, "n": f"{mine['AP']['n']:,}"}
-            | {figure: shown(value) for figure, value in mine.items()}
+            | {figure: format_figure(value) for figure, value in mine.items()}
             for name, side in sides.items()
             if side is not None
             for label, mine in side.by_class.items()
@@ -160,7 +160,7 @@ class HeadstampEvaluation:
         figures = {name: reading.figures() for name, reading in self.readings.items()}
         return [
             {"figure": text}
-            | {f"along {name}": shown(mine[key]) for name, mine in figures.items()}
+            | {f"along {name}": format_figure(mine[key]) for name, mine in figures.items()}
             | {"n": f"{figures[FOUND][key]['n']:,}"}
             for key, text in READ.items()
         ]

@@ -1,15 +1,14 @@
 """What a reader of documents is judged by.
 
 Each metric is a class with ``update`` (one document), ``summary`` and ``reset``. A summary is a
-flat dict of figures, and a figure says what it rests on: ``{"value", "n", "low", "high"}``, the
-bounds of its 95 % interval (Wilson's for shares, a seeded bootstrap over documents for ratios and
-means). Where nothing was counted the value is None.
+flat dict of figures with 95 % intervals (see :mod:`sightbook.metrics.bootstrap`): Wilson's for
+shares, a bootstrap over documents for ratios and means.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,46 +18,9 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook.donut.json_metrics import field_matches, tree_accuracy
 from sightbook.donut.mrz import Mrz, MrzError, parse
-from sightbook.intervals import wilson
+from sightbook.metrics.bootstrap import Figure, ratio_of_sums, share
 
 FILLER = "<"
-Figure = dict[str, Any]
-
-
-def share(successes: int, n: int) -> Figure:
-    """A share with Wilson's interval."""
-    low, high = wilson(successes, n)
-    return {"value": successes / n if n else None, "n": n, "low": low, "high": high}
-
-
-def ratio(
-    numerators: Sequence[float], denominators: Sequence[float], resamples: int = 1000
-) -> Figure:
-    """Ratio of two sums over documents, with a percentile bootstrap over the documents.
-
-    ``n`` is the sum of the denominators: characters of a CER, documents of a mean.
-    """
-    top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
-    total = bottom.sum()
-    if total == 0:
-        return {"value": None, "n": 0, "low": None, "high": None}
-    # Resampling is counting how often each document is drawn; the seed keeps figures repeatable.
-    rng = np.random.default_rng(0)
-    draws = rng.multinomial(len(top), np.full(len(top), 1 / len(top)), size=resamples)
-    drawn = draws @ bottom
-    ratios = (draws @ top)[drawn > 0] / drawn[drawn > 0]
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return {
-        "value": float(top.sum() / total),
-        "n": int(total),
-        "low": float(low),
-        "high": float(high),
-    }
-
-
-def values(summary: Mapping[str, Figure]) -> dict[str, float]:
-    """The bare values of a summary, for curves and tables; figures without one are left out."""
-    return {name: f["value"] for name, f in summary.items() if f["value"] is not None}
 
 
 def character_errors(truth: str, predicted: str) -> int:
@@ -173,19 +135,19 @@ class ZoneReading:
         right = {m: [s.fields[m] for s in scores if m in s.fields] for m in names}
         return {
             "exact_zone": share(sum(s.exact for s in scores), n),
-            "exact_line": ratio([s.lines_right for s in scores], [s.lines for s in scores]),
-            "cer": ratio([s.errors for s in scores], [s.characters for s in scores]),
-            "cer_content": ratio(
+            "exact_line": ratio_of_sums([s.lines_right for s in scores], [s.lines for s in scores]),
+            "cer": ratio_of_sums([s.errors for s in scores], [s.characters for s in scores]),
+            "cer_content": ratio_of_sums(
                 [s.content_errors for s in scores], [s.content_characters for s in scores]
             ),
-            "field_accuracy": ratio(
+            "field_accuracy": ratio_of_sums(
                 [sum(s.fields.values()) for s in scores], [len(s.fields) for s in scores]
             ),
             "checks_ok": share(sum(s.checks_ok for s in scores), n),
             "valid_but_wrong": share(sum(s.valid_but_wrong for s in scores), n),
             "answered": share(sum(s.answered for s in scores), n),
             "false_zones": share(sum(self.without_zone), len(self.without_zone)),
-            "seconds": ratio(self.seconds, [1] * len(self.seconds)),
+            "seconds": ratio_of_sums(self.seconds, [1] * len(self.seconds)),
             **{f"field/{name}": share(sum(oks), len(oks)) for name, oks in right.items()},
         }
 
@@ -281,7 +243,7 @@ class ZoneFinding:
         return {
             "zone_recall": share(sum(self.found), n),
             "lines_located": share(sum(self.located), n),
-            "zone_iou": ratio(self.overlaps, [1] * n),
+            "zone_iou": ratio_of_sums(self.overlaps, [1] * n),
             "false_zones": share(sum(self.without_zone), len(self.without_zone)),
         }
 
@@ -377,7 +339,7 @@ class JsonReading:
         """
         halves = [r + w / 2 for r, w in zip(self.right, self.wrong, strict=True)]
         return {
-            "tree_accuracy": ratio(self.accuracies, [1] * len(self.accuracies)),
-            "field_f1": ratio(self.right, halves),
+            "tree_accuracy": ratio_of_sums(self.accuracies, [1] * len(self.accuracies)),
+            "field_f1": ratio_of_sums(self.right, halves),
             "exact": share(self.exact, len(self.accuracies)),
         }

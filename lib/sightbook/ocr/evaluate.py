@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.metrics.bootstrap import Figure, format_figure, values_of
 from sightbook.ocr import metrics, tesseract
 from sightbook.ocr.comparison import PageResult, WordMatch, compare_page, normal, word_height
 from sightbook.ocr.data import read_dataset
@@ -108,7 +109,7 @@ class Reading:
     pages: list[Page]
     results: list[PageResult]
     seconds: list[float]
-    figures: dict[str, metrics.Figure]
+    figures: dict[str, Figure]
 
     def by_height(self) -> list[dict[str, Any]]:
         """Of the words in each of :data:`HEIGHTS`: how many were found and how many read right."""
@@ -191,7 +192,9 @@ class Evaluation:
         rows = []
         for key, shown in SHOWN.items():
             row: dict[str, Any] = {"figure": shown}
-            row |= {name: _shown(reading.figures[key]) for name, reading in self.readings.items()}
+            row |= {
+                name: format_figure(reading.figures[key]) for name, reading in self.readings.items()
+            }
             rows.append({**row, "n": f"{self.reading.figures[key]['n']:,}"})
         seconds = {name: f"{_mean(r.seconds):.2f}" for name, r in self.readings.items()}
         return [*rows, {"figure": "seconds a page", **seconds, "n": f"{len(self.samples):,}"}]
@@ -200,7 +203,7 @@ class Evaluation:
         """Rows for display: each page's figures, the worst first."""
         rows = []
         for sample, result in zip(self.samples, self.reading.results, strict=True):
-            own = metrics.values(metrics.figures([result.counts]))
+            own = values_of(metrics.figures([result.counts]))
             row = {"page": sample.page.image_id, "words": len(result.words)}
             row |= {SHOWN[key]: round(own.get(key, 0.0), 4) for key in ("words/F", "end_to_end/F")}
             rows.append({**row, "CER of the page": round(own.get("text/CER", 0.0), 4)})
@@ -364,11 +367,3 @@ def _confidence(case: WordCase) -> float:
 
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else 0.0
-
-
-def _shown(figure: metrics.Figure) -> str:
-    if figure["value"] is None:
-        return "nothing to count"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

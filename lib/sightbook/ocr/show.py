@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from sightbook.intervals import wilson
+from sightbook.metrics.bootstrap import intervals_of, values_of
 from sightbook.ocr.comparison import FATES, WordMatch
 from sightbook.ocr.evaluate import Evaluation, Sample, WordCase
 from sightbook.ocr.page import Page, Points, bounding_box
@@ -99,12 +100,8 @@ def fates(result: Evaluation) -> Plot:
     if not known:
         return empty_plot("no words")
     return bars(
-        {name: figure["value"] for name, figure in known.items()},
-        intervals={
-            name: (figure["low"], figure["high"])
-            for name, figure in known.items()
-            if figure["low"] is not None
-        },
+        values_of(known),
+        intervals=intervals_of(known),
         title=f"what became of {next(iter(known.values()))['n']:,} words",
     )
 
