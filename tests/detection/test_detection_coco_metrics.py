@@ -18,7 +18,7 @@ from sightbook.detection.coco_metrics import (
 from sightbook.detection.coco_tables import evaluated
 from sightbook.detection.data import read_annotations
 from sightbook.detection.errors import (
-    box_iou,
+    coco_iou,
     confusion_matrix,
     count_errors,
     find_errors,
@@ -145,13 +145,13 @@ def test_boxes_are_xyxy_and_not_transposed():
     transposed = {"a": [box("hole", (y0, x0, y1, x1), 0.9)]}
     assert coco_numbers(truth, right)["AP"] == pytest.approx(1)
     assert coco_numbers(truth, transposed)["AP"] == 0
-    assert box_iou(truth.records[0].boxes, right["a"])[0, 0] == pytest.approx(1)
+    assert coco_iou(truth.records[0].boxes, right["a"])[0, 0] == pytest.approx(1)
     shared = (x0, y0, x1 + 200, y1)
-    assert box_iou(truth.records[0].boxes, [box("hole", shared)])[0, 0] == pytest.approx(0.5)
-    across = box_iou([box("hole", (0, 0, 100, 20))], [box("hole", (0, 0, 20, 100))])
+    assert coco_iou(truth.records[0].boxes, [box("hole", shared)])[0, 0] == pytest.approx(0.5)
+    across = coco_iou([box("hole", (0, 0, 100, 20))], [box("hole", (0, 0, 20, 100))])
     assert across[0, 0] == pytest.approx(400 / 3600)
     # corners are corners, not left, top, width, height
-    beside = box_iou([box("hole", (100, 100, 150, 150))], [box("hole", (150, 100, 200, 150))])
+    beside = coco_iou([box("hole", (100, 100, 150, 150))], [box("hole", (150, 100, 200, 150))])
     assert beside[0, 0] == 0
 
 

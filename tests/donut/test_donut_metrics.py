@@ -22,7 +22,6 @@ from sightbook.donut.metrics import (
     JsonReading,
     ZoneFinding,
     ZoneReading,
-    intersection_over_union,
     score_zone,
 )
 from sightbook.metrics.bootstrap import values_of
@@ -126,18 +125,6 @@ def test_a_repaired_misprint_is_valid_but_wrong():
 
 def quad(x, y, width, height):
     return [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
-
-
-def test_overlap_of_quads():
-    square = np.array(quad(0, 0, 2, 2), float)
-    assert intersection_over_union(square, square) == pytest.approx(1)
-    assert intersection_over_union(square, np.add(square, [1, 0])) == pytest.approx(2 / 6)
-    assert intersection_over_union(square, np.add(square, [3, 0])) == 0
-    assert intersection_over_union(square, square[::-1]) == pytest.approx(1)
-    # A diamond inscribed in the square has half its area.
-    diamond = np.array([[1, 0], [2, 1], [1, 2], [0, 1]], float)
-    assert intersection_over_union(square, diamond) == pytest.approx(0.5)
-    assert intersection_over_union(diamond, square) == pytest.approx(0.5)
 
 
 def test_zones_found_and_lines_located():

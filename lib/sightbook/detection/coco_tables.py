@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord, polygon_area
+from sightbook.detection.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.scoring import Found
+from sightbook.metrics.polygons import polygon_areas
 
 IouType = Literal["bbox", "segm"]
 Backend = Literal["pycocotools", "faster-coco-eval"]
@@ -92,7 +93,7 @@ def _object(record: ImageRecord, box: Box, iou_type: IouType) -> dict[str, Any]:
         row["score"] = box.score
     # Detections are as large as what was compared, truth is as large as its outline.
     if outlines and (box.score is None or iou_type == "segm"):
-        row["area"] = float(sum(map(polygon_area, outlines)))
+        row["area"] = float(polygon_areas(outlines).sum())
     if iou_type == "segm":
         from pycocotools import mask
 

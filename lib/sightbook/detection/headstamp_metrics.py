@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.errors import box_iou
+from sightbook.detection.errors import coco_iou
 from sightbook.detection.headstamp_reading import Head, Outline, find_outlines
 from sightbook.detection.unroll import Ellipse
 from sightbook.metrics.bootstrap import Figure, Floats, divide, figure, format_figure, resample
@@ -284,7 +284,7 @@ def _record_results(record: ImageRecord, heads: Sequence[Head], iou: float) -> l
 
 def _matched(truth: Sequence[Box], found: Sequence[Box], iou: float) -> list[int | None]:
     """For each true box the number of its found one, the best overlaps first."""
-    overlaps = box_iou(truth, found) if truth and found else np.zeros((len(truth), len(found)))
+    overlaps = coco_iou(truth, found) if truth and found else np.zeros((len(truth), len(found)))
     partners: list[int | None] = [None] * len(truth)
     while overlaps.size and overlaps.max() >= iou:
         row, column = np.unravel_index(int(overlaps.argmax()), overlaps.shape)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from sightbook import onnx
 from sightbook.detection.annotations import Box, polygons_box
-from sightbook.detection.checks import overlap
 from sightbook.detection.gazetteer import Candidate, Gazetteer, identify
 from sightbook.detection.headstamp_lexicon import corrected
 from sightbook.detection.headstamp_words import (
@@ -43,6 +42,7 @@ from sightbook.detection.unroll import (
     unroll,
     upside_down,
 )
+from sightbook.metrics.polygons import box_iou
 from sightbook.ocr import engine
 from sightbook.ocr.engine import LineText
 
@@ -193,7 +193,7 @@ def box_ellipse(box: Box, size: tuple[int, int]) -> Ellipse:
         return ellipse_of_box(box.xyxy)
     # Of a mask in shreds the fit may lie anywhere.
     fits = polygons_box([np.clip(ellipse.polygon(), 0, size).astype(np.float32)])
-    return ellipse if overlap(fits, box.xyxy) > 0.5 else ellipse_of_box(box.xyxy)
+    return ellipse if box_iou(fits, box.xyxy) > 0.5 else ellipse_of_box(box.xyxy)
 
 
 def read_head(

@@ -18,8 +18,8 @@ from sightbook.detection.errors import ERRORS, Fate, ImageErrors, confusion_matr
 from sightbook.detection.image_metrics import SHARES, Decision, OperatingPoint
 from sightbook.detection.scoring import Found
 from sightbook.images import ImageError, open_image
-from sightbook.intervals import wilson
 from sightbook.metrics.bootstrap import intervals_of, values_of
+from sightbook.metrics.intervals import wilson
 from sightbook.plot_style import (
     HEAT,
     INK,

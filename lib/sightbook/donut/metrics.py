@@ -19,6 +19,7 @@ from rapidfuzz.distance import Levenshtein
 from sightbook.donut.json_metrics import field_matches, tree_accuracy
 from sightbook.donut.mrz import Mrz, MrzError, parse
 from sightbook.metrics.bootstrap import Figure, ratio_of_sums, share
+from sightbook.metrics.polygons import polygon_iou
 
 FILLER = "<"
 
@@ -152,37 +153,6 @@ class ZoneReading:
         }
 
 
-def polygon_area(polygon: NDArray[np.floating]) -> float:
-    """Area of a simple polygon [n,2], by the shoelace formula."""
-    x, y = np.asarray(polygon, float).reshape(-1, 2).T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def intersection_over_union(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """IoU of two convex quadrilaterals [4,2] (Sutherland-Hodgman clipping)."""
-    clipped = [np.asarray(point, float) for point in a]
-    corners = np.asarray(b, float)
-    x, y = corners.T
-    if float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) < 0:
-        corners = corners[::-1]  # the inside must lie on one known side of every edge
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        edge = end - start
-        sides = [float(edge[0] * (p - start)[1] - edge[1] * (p - start)[0]) for p in clipped]
-        kept = []
-        for i, (point, side) in enumerate(zip(clipped, sides, strict=True)):
-            before, side_before = clipped[i - 1], sides[i - 1]
-            if (side >= 0) != (side_before >= 0):
-                kept.append(before + (point - before) * side_before / (side_before - side))
-            if side >= 0:
-                kept.append(point)
-        clipped = kept
-        if not clipped:
-            return 0.0
-    inside = polygon_area(np.asarray(clipped))
-    union = polygon_area(a) + polygon_area(b) - inside
-    return inside / union if union > 0 else 0.0
-
-
 class ZoneFinding:
     """How well zones are found, apart from reading them.
 
@@ -220,7 +190,7 @@ class ZoneFinding:
             self.found.append(False)
             self.located.append(False)
             return False
-        overlap = intersection_over_union(_outline(truth), _outline(found))
+        overlap = polygon_iou(_outline(truth), _outline(found))
         # Reading directions less than 45 degrees apart: an upside-down zone is not found.
         directions = [np.subtract(quads[:, 1], quads[:, 0]).sum(0) for quads in (truth, found)]
         cosine = directions[0] @ directions[1] / np.prod(np.linalg.norm(directions, axis=1))

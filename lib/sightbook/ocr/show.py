@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from sightbook.intervals import wilson
 from sightbook.metrics.bootstrap import intervals_of, values_of
+from sightbook.metrics.intervals import wilson
 from sightbook.ocr.comparison import FATES, WordMatch
 from sightbook.ocr.evaluate import Evaluation, Sample, WordCase
 from sightbook.ocr.page import Page, Points, bounding_box
