@@ -6,6 +6,7 @@ One CPU thread. Run by hand: `python benchmarks/bench_reading.py`.
 from sightbook.donut import exporting, reader
 from sightbook.params import repository_root
 from sightbook.tables import Table
+from sightbook.weights import weights_file
 
 REFERENCE = repository_root() / "outputs" / "reference" / "donut"
 REPEATS = 30
@@ -13,5 +14,5 @@ REPEATS = 30
 if __name__ == "__main__":
     lines, texts = exporting.sample_lines(20)
     print(Table([exporting.measure(REFERENCE, "float32", lines, texts, REPEATS)]))
-    model = reader.load_reader(REFERENCE / "reader.pt")
+    model = reader.load_reader(weights_file(REFERENCE, reader.WEIGHTS))
     print(Table([exporting.decoding_speed(model, REFERENCE, lines, REPEATS)]))

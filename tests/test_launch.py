@@ -13,7 +13,7 @@ from sightbook.runs import Run, open_run
 from sightbook.training_params import FitParams
 
 HERE = Path(__file__).parent
-TWO = FitParams(devices=2, workers=0, epochs=2, batch_size=8, seed=7)
+TWO = FitParams(devices=2, workers=0, epochs=2, batch_size=8, seed=7, precision="32")
 
 
 @pytest.fixture(autouse=True)

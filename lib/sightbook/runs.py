@@ -17,7 +17,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ import yaml
 from sightbook import provenance
 from sightbook.files import atomic_file as atomic_file
 from sightbook.files import plain, read_json, write_atomic, write_json
-from sightbook.params import Parameters, repository_root, resolve_path
+from sightbook.params import Parameters, old_names, repository_root, resolve_path
 
 POINTER = "SIGHTBOOK_RUN_POINTER"
 """Environment variable naming a file into which `open_run` writes the run folder's path."""
@@ -249,22 +249,31 @@ def dataset_folder(line: str, name: str) -> Path:
     return outputs_root() / "data" / line / name
 
 
-def find_run(line: str, which: str | os.PathLike[str] = "latest", needs: str | None = None) -> Path:
+def find_run(
+    line: str,
+    which: str | os.PathLike[str] = "latest",
+    needs: str | Sequence[str] | None = None,
+) -> Path:
     """Return the folder of an existing run.
 
     Args:
         line: the line's name.
         which: ``latest``, a run's name, ``reference`` (the shipped one) or a path.
-        needs: a file the run must hold, such as ``model.onnx``; ``latest`` passes over runs
-            without it.
+        needs: a file the run must hold, such as ``model.onnx``, or several of which it must hold
+            one; ``latest`` passes over runs without it.
 
     Raises:
         RunError: no such run; says which there are.
     """
-    runs = [run for run in list_runs(line) if needs is None or (run / needs).exists()]
+    names = [needs] if isinstance(needs, str) else list(needs or [])
+
+    def holds(run: Path) -> bool:
+        return not names or any((run / name).exists() for name in names)
+
+    runs = [run for run in list_runs(line) if holds(run)]
     if str(which) in ("", "latest"):
         if not runs:
-            holding = f" that holds {needs}" if needs else ""
+            holding = f" that holds {names[0]}" if names else ""
             raise RunError(
                 f"there is no run of '{line}'{holding} under {outputs_root() / line}; "
                 f"run the training notebook first: sightbook run 02_train_{line}"
@@ -277,10 +286,10 @@ def find_run(line: str, which: str | os.PathLike[str] = "latest", needs: str | N
     else:
         path = resolve_path(which)
     if not path.is_dir():
-        names = ", ".join(run.name for run in runs) or "none yet"
-        raise RunError(f"there is no run '{which}' of '{line}' (runs: {names})")
-    if needs and not (path / needs).exists():
-        raise RunError(f"run '{which}' of '{line}' holds no {needs}")
+        there = ", ".join(run.name for run in runs) or "none yet"
+        raise RunError(f"there is no run '{which}' of '{line}' (runs: {there})")
+    if not holds(path):
+        raise RunError(f"run '{which}' of '{line}' holds no {names[0]}")
     return path.resolve()
 
 
@@ -403,7 +412,9 @@ def _alive(facts: Mapping[str, Any]) -> bool:
 
 
 def _refuse_other_params(path: Path, file: Path, params: Parameters) -> None:
-    old = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    today = old_names(type(params))
+    saved = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    old = {today.get(name, name): value for name, value in saved.items()}
     new = yaml.safe_load(params.to_yaml())
     changed = [
         f"{name}: {old.get(name, 'not there')!r} then, {new.get(name, 'not there')!r} now"

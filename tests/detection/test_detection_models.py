@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sightbook.detection.anchors import Anchors, anchors_from, best_overlap
-from sightbook.detection.models import (
-    DetectorConfig,
+from sightbook.detection.models.anchors import Anchors, anchors_from, best_overlap
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import (
     anchor_levels,
     build_detector,
     fill,
@@ -138,6 +138,18 @@ def test_no_more_proposals_than_asked_for_reach_the_second_stage():
         )
         detector([picture()])
     assert seen[0] == 7 < seen[1] <= 40
+
+
+def test_torchvisions_names_of_the_first_stage_mean_the_same():
+    usual = {"rpn_nms_thresh": 0.4, "rpn_post_nms_top_n": 7, "loss_objectness": 2.0}
+    assert TrainDefects.parse({"first_stage": usual}).first_stage == {
+        "nms_iou_threshold": 0.4,
+        "max_proposals": 7,
+        "objectness_loss_weight": 2.0,
+    }
+    both = {"rpn_nms_thresh": 0.4, "nms_iou_threshold": 0.5}
+    with pytest.raises(ParameterError, match="are the same, give one"):
+        TrainDefects.parse({"first_stage": both})
 
 
 def test_losses_of_the_first_stage_are_weighted():

@@ -12,14 +12,15 @@ import torch
 from sightbook import onnx
 from sightbook.docclass import exporting
 from sightbook.docclass.export import OnnxOptions, export_embedder, fingerprint, quantize_static
-from sightbook.docclass.model import build_embedder, save_embedder
+from sightbook.docclass.model import build_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
-from sightbook.docclass.views import views_of
+from sightbook.docclass.synth.views import views_of
 from sightbook.exporting import ExportModel, export
 from sightbook.params import ParameterError, repository_root
 from sightbook.runs import open_run
+from sightbook.weights import save_weights
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_a_run_is_exported_with_card_parity_and_its_threshold(tmp_path, monkeypa
     monkeypatch.setattr(exporting, "VIEWS", 3)
     monkeypatch.setattr(exporting, "CALIBRATION_VIEWS", 4)
     run = open_run("docclass", "r", TrainDocclass(dim=24, squeeze=16), stage="train")
-    save_embedder(model, run.path / "embedder.pt")
+    save_weights(model, run.path / "embedder.safetensors")
     run.finish({"validation/auroc": 0.9})
     written = exporting.ensure_package(run.path)
     stamp = written.stat().st_mtime_ns

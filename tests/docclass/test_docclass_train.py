@@ -11,12 +11,13 @@ from PIL import Image
 
 from killed_runs import train_in_process
 from sightbook.docclass import train
-from sightbook.docclass.model import build_embedder, load_embedder, save_embedder
+from sightbook.docclass.model import build_embedder, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store
 from sightbook.images import Skipped
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
+from sightbook.weights import save_weights
 
 SMALL = {
     "templates": 6,
@@ -70,7 +71,9 @@ def runs(tmp_path_factory):
 def test_a_kill_changes_nothing(runs):
     metrics = [json.loads((runs / n / "metrics.json").read_text()) for n in ("whole", "killed")]
     assert metrics[0] == metrics[1]
-    one, two = (load_embedder(runs / n / "embedder.pt").state_dict() for n in ("whole", "killed"))
+    one, two = (
+        load_embedder(runs / n / "embedder.safetensors").state_dict() for n in ("whole", "killed")
+    )
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -177,7 +180,7 @@ def test_init_takes_the_weights_it_names_and_nothing_else(tmp_path, monkeypatch)
         train.start_model(params.model_copy(update={"init": "absent"}))
     run = open_run("docclass", "base", params, stage="train")
     kept = build_embedder(dim=16, squeeze=8)
-    save_embedder(kept, run.path / "embedder.pt")
+    save_weights(kept, run.path / "embedder.safetensors")
     run.finish({})
     started = train.start_model(params.model_copy(update={"init": "base"}))
     assert torch.equal(started.embed[0].weight, kept.embed[0].weight)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from sightbook import onnx
-from sightbook.donut import exporting, finder, reader
+from sightbook.donut import exporting, finder
 from sightbook.donut.model import build_reader
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.predict import Predictor
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError, open_run, read_json
+from sightbook.weights import save_weights
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def run(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     opened = open_run("donut", str(folder), TrainDonut(run="tiny"), stage="train")
-    reader.save_reader(build_reader("conv", "tiny"), folder / "reader.pt")
-    finder.save_finder(finder.Finder("tiny"), folder / "finder.pt")
+    save_weights(build_reader("conv", "tiny"), folder / "reader.safetensors")
+    save_weights(finder.Finder("tiny"), folder / "finder.safetensors")
     opened.record(dataset={"sha256": "abc"})
     opened.finish({"validation/cer": 0.5})
     return folder
@@ -70,7 +71,7 @@ def test_the_package_is_written_anew_only_when_weights_are_newer(exported, run):
     exporting.ensure_package(run)
     assert (run / "model.onnx").stat().st_mtime_ns == before
     stamp = (run / "model.onnx").stat().st_mtime + 10
-    os.utime(run / "reader.pt", (stamp, stamp))
+    os.utime(run / "reader.safetensors", (stamp, stamp))
     exporting.ensure_package(run)
     assert (run / "model.onnx").stat().st_mtime_ns != before
 
@@ -82,6 +83,6 @@ def test_sample_lines_are_what_the_reader_takes():
 
 def test_a_run_without_a_reader_cannot_be_exported(tmp_path):
     open_run("donut", str(tmp_path / "bare"), TrainDonut(), stage="train")
-    with pytest.raises(RunError, match=r"reader\.pt"):
+    with pytest.raises(RunError, match=r"reader\.safetensors"):
         export(ExportModel(), tmp_path / "bare")
     assert read_json(tmp_path / "bare" / "run.json")["status"] == "running"

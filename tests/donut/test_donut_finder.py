@@ -5,6 +5,7 @@ import torch
 
 from sightbook.donut import finder, zone
 from sightbook.donut.zone import BAND, COS, SIN, STRIDE, ZONE
+from sightbook.weights import save_weights
 
 
 def two_lines(x=40.0, y=40.0, width=160.0, height=8.0, gap=24.0):
@@ -91,8 +92,8 @@ def test_network_gives_a_quarter_of_the_resolution_and_travels(tmp_path):
     with torch.no_grad():
         maps = network(views)
     assert maps.shape == (2, 4, 24, 40)
-    finder.save_finder(network, tmp_path / "finder.pt")
-    again = finder.load_finder(tmp_path / "finder.pt")
+    save_weights(network, tmp_path / "finder.safetensors")
+    again = finder.load_finder(tmp_path / "finder.safetensors")
     np.testing.assert_array_equal(finder.as_maps(again)(views.numpy()), maps.numpy())
 
 

@@ -62,6 +62,7 @@ def run(tmp_path_factory):
             beta2=0.98,
             workers=0,
             read_samples=0,
+            precision="32",
         )
         with open_run("donut", "zones", params, stage="train") as opened:
             opened.finish(page.train_page(params, opened))

@@ -14,6 +14,7 @@ from sightbook.donut.finder import Finder
 from sightbook.donut.params import TrainDonut
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
+from sightbook.weights import load_weights
 
 SMALL = {
     "samples": 16,
@@ -47,19 +48,19 @@ def test_killed_in_mid_epoch_it_ends_where_the_undisturbed_run_ends(tmp_path):
     # 4 steps an epoch: step 6 lies in the middle of the second
     killed = run_script(tmp_path, "killed", 6)
     assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "donut" / "killed" / "reader.pt").exists()
+    assert not (tmp_path / "donut" / "killed" / "reader.safetensors").exists()
     again = run_script(tmp_path, "killed", -1)
     assert again.returncode == 0, again.stderr[-2000:]
     folders = [tmp_path / "donut" / name for name in ("whole", "killed")]
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     assert metrics[0] == metrics[1]
     assert metrics[0]["validation/cer"] >= 0 and "finder/validation/zone_iou" in metrics[0]
-    weights = [torch.load(folder / "reader.pt")["weights"] for folder in folders]
+    weights = [load_weights(folder / "reader.safetensors").tensors for folder in folders]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     for folder in folders:
         record = json.loads((folder / "run.json").read_text())
         assert record["status"] == "finished" and record["dataset"]["sha256"]
-        assert (folder / "finder.pt").is_file()
+        assert (folder / "finder.safetensors").is_file()
 
 
 def params_for(tmp_path, **changes):

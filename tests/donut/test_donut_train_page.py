@@ -58,6 +58,7 @@ def parameters(folder, **changes):
         "batch_size": 4,
         "workers": 0,
         "read_samples": 0,
+        "precision": "32",
     }
     return TrainDonut(**defaults | changes)
 

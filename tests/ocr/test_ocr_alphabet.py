@@ -14,10 +14,10 @@ from sightbook.ocr.recognition import (
     Recognizer,
     RecognizerConfig,
     load_recognizer,
-    save_recognizer,
     with_alphabet,
 )
 from sightbook.params import ParameterError
+from sightbook.weights import save_weights
 
 
 def test_the_engines_alphabet_is_in_its_order():
@@ -99,8 +99,8 @@ def test_weights_of_known_characters_are_carried_over():
 
 def test_a_recogniser_comes_back_from_its_file(tmp_path):
     model = Recognizer(RecognizerConfig("01", "tiny")).eval()
-    save_recognizer(model, tmp_path / "recognition.pt")
-    again = load_recognizer(tmp_path / "recognition.pt")
+    save_weights(model, tmp_path / "recognition.safetensors")
+    again = load_recognizer(tmp_path / "recognition.safetensors")
     lines = torch.rand(2, 1, 64, 100) - 0.5
     assert again.config == model.config
     assert torch.equal(again(lines), model(lines))

@@ -11,7 +11,6 @@ from sightbook.ocr.detection import (
     DetectionModel,
     detection_loss,
     load_detection,
-    save_detection,
 )
 from sightbook.ocr.detection_data import (
     DrawnPages,
@@ -23,6 +22,7 @@ from sightbook.ocr.detection_data import (
 )
 from sightbook.ocr.engine import find_words
 from sightbook.ocr.page import Line, Page, Paragraph, Word, rectangle
+from sightbook.weights import save_weights
 
 
 def box(*sides):
@@ -138,6 +138,6 @@ def test_parameters_are_as_many_as_the_sizes_say():
 
 def test_a_detector_comes_back_from_its_file(tmp_path):
     model = DetectionModel().eval()
-    save_detection(model, tmp_path / "detection.pt")
+    save_weights(model, tmp_path / "detection.safetensors")
     page = torch.rand(1, 1, 64, 96) - 0.5
-    assert torch.equal(load_detection(tmp_path / "detection.pt")(page), model(page))
+    assert torch.equal(load_detection(tmp_path / "detection.safetensors")(page), model(page))

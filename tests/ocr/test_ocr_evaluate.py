@@ -202,10 +202,10 @@ def trained(name: str, weights: str) -> Path:
 
 
 def test_latest_is_the_newest_training_of_the_part(outputs: Path) -> None:
-    first = trained("first", "detection.pt")
-    trained("second", "recognition.pt")
+    first = trained("first", "detection.safetensors")
+    trained("second", "recognition.safetensors")
     assert chosen("detection", "latest") == first / "model.onnx"
-    third = trained("third", "detection.pt")
+    third = trained("third", "detection.safetensors")
     assert chosen("detection", "latest") == third / "model.onnx"
     assert chosen("detection", "first") == first / "model.onnx"
     assert chosen("detection", "some/model.onnx") == "some/model.onnx"
@@ -218,7 +218,7 @@ def test_a_run_is_exported_if_its_file_is_older_than_its_weights(
     fake = ModuleType("sightbook.ocr.exporting")
     monkeypatch.setattr(fake, "export_run", lambda run, params: exported.append(run), raising=False)
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    run = trained("first", "detection.pt")
+    run = trained("first", "detection.safetensors")
     chosen("detection", "latest")
     assert exported == []
     os.utime(run / "model.onnx", (0, 0))

@@ -18,14 +18,15 @@ from sightbook.exporting import export as export_line  # noqa: E402
 from sightbook.images import encode_image  # noqa: E402
 from sightbook.ocr import calibration, engine, export, exporting  # noqa: E402
 from sightbook.ocr.alphabet import PRESETS  # noqa: E402
-from sightbook.ocr.detection import DetectionModel, save_detection  # noqa: E402
+from sightbook.ocr.detection import DetectionModel  # noqa: E402
 from sightbook.ocr.hiertext import write_hiertext  # noqa: E402
-from sightbook.ocr.layout import LayoutConfig, LayoutModel, save_layout  # noqa: E402
+from sightbook.ocr.layout import LayoutConfig, LayoutModel  # noqa: E402
 from sightbook.ocr.layout_engine import LayoutModelFile  # noqa: E402
 from sightbook.ocr.page import PageBuilder, Word, rectangle  # noqa: E402
-from sightbook.ocr.recognition import Recognizer, RecognizerConfig, save_recognizer  # noqa: E402
+from sightbook.ocr.recognition import Recognizer, RecognizerConfig  # noqa: E402
 from sightbook.onnx import read_metadata, session  # noqa: E402
 from sightbook.runs import RunError  # noqa: E402
+from sightbook.weights import save_weights  # noqa: E402
 
 
 def trained(model, *inputs):
@@ -261,7 +262,7 @@ def check_made(run, made, task):
 
 
 def test_a_detection_run_is_exported_with_its_calibration(run, detector):
-    save_detection(detector, run / "detection.pt")
+    save_weights(detector, run / "detection.safetensors")
     made = export_line(PARAMS, run)
     check_made(run, made, "detection")
     kept = json.loads((run / "calibration.json").read_text(encoding="utf-8"))
@@ -275,7 +276,7 @@ def test_a_detection_run_is_exported_with_its_calibration(run, detector):
 
 def test_a_recognition_run_is_exported(run):
     model = Recognizer(RecognizerConfig(" ab", "tiny"))
-    save_recognizer(trained(model, torch.rand(2, 1, 64, 120) - 0.5), run / "recognition.pt")
+    save_weights(trained(model, torch.rand(2, 1, 64, 120) - 0.5), run / "recognition.safetensors")
     made = export_line(PARAMS, run)
     check_made(run, made, "recognition")
     assert made.parity["recognition"]["same_texts"] == 1
@@ -284,7 +285,9 @@ def test_a_recognition_run_is_exported(run):
 
 
 def test_a_layout_run_is_exported(run):
-    save_layout(LayoutModel(LayoutConfig(dim=16, layers=1, heads=2, pair=4)), run / "layout.pt")
+    save_weights(
+        LayoutModel(LayoutConfig(dim=16, layers=1, heads=2, pair=4)), run / "layout.safetensors"
+    )
     made = export_line(PARAMS, run)
     check_made(run, made, "layout")
     assert made.parity["layout"]["same_layout"] == 1
@@ -295,11 +298,12 @@ def test_a_folder_of_several_is_exported_as_a_whole(run):
         (run / task).mkdir()
         for name in ("params.yaml", "run.json", "metrics.json"):
             (run / task / name).write_bytes((run / name).read_bytes())
-    save_layout(
-        LayoutModel(LayoutConfig(dim=16, layers=1, heads=2, pair=4)), run / "layout" / "layout.pt"
+    save_weights(
+        LayoutModel(LayoutConfig(dim=16, layers=1, heads=2, pair=4)),
+        run / "layout" / "layout.safetensors",
     )
-    save_recognizer(
-        Recognizer(RecognizerConfig(" ab", "tiny")), run / "recognition" / "recognition.pt"
+    save_weights(
+        Recognizer(RecognizerConfig(" ab", "tiny")), run / "recognition" / "recognition.safetensors"
     )
     made = export_line(PARAMS, run)
     assert set(made.parity) == {"layout", "recognition"}
@@ -307,7 +311,7 @@ def test_a_folder_of_several_is_exported_as_a_whole(run):
 
 
 def test_a_folder_without_weights_is_no_run_to_export(run):
-    with pytest.raises(RunError, match=r"holds none of detection\.pt"):
+    with pytest.raises(RunError, match=r"holds none of detection\.safetensors"):
         export_line(PARAMS, run)
 
 

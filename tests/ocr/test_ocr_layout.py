@@ -14,7 +14,6 @@ from sightbook.ocr.layout import (
     example_inputs,
     layout_loss,
     load_layout,
-    save_layout,
 )
 from sightbook.ocr.layout_data import (
     NOISE,
@@ -31,6 +30,7 @@ from sightbook.ocr.layout_metrics import LayoutFigures, concordance
 from sightbook.ocr.layout_order import _precedence, reading_order
 from sightbook.ocr.page import PageBuilder, Word, rectangle
 from sightbook.onnx import export
+from sightbook.weights import save_weights
 
 SMALL = LayoutConfig(dim=32, layers=2, heads=4, pair=8)
 
@@ -235,8 +235,8 @@ def test_loss_by_hand():
 
 
 def test_weights_read_back_are_the_same(tmp_path, model):
-    save_layout(model, tmp_path / "layout.pt")
-    again = load_layout(tmp_path / "layout.pt")
+    save_weights(model, tmp_path / "layout.safetensors")
+    again = load_layout(tmp_path / "layout.safetensors")
     assert again.config == SMALL
     with torch.no_grad():
         assert torch.equal(model(*example_inputs())[1], again(*example_inputs())[1])

@@ -7,10 +7,11 @@ import pytest
 from sightbook import validation
 from sightbook.ocr.hiertext import read_hiertext
 from sightbook.ocr.page import rectangle
-from sightbook.ocr.synth import fonts, page_camera, page_faces, pages
+from sightbook.ocr.synth import page_camera, page_faces, pages
 from sightbook.ocr.synth.page_ink import Hand, Sheet, fitted, flow, write, write_turned
 from sightbook.ocr.synth.pages import KINDS, render_page, write_pages
 from sightbook.ocr.synth.texts import Texts
+from sightbook.synth import fonts
 
 
 def blank(width=400, height=300):

@@ -104,7 +104,7 @@ def test_which_file_a_task_takes(models, tmp_path):
     run = tmp_path / "outputs" / "ocr" / "mine"
     write_detector(run / "model.onnx")
     (run / "run.json").write_text("{}", encoding="utf-8")
-    (run / "detection.pt").write_bytes(b"")
+    (run / "detection.safetensors").write_bytes(b"")
     assert model_file("detection", "latest") == model_file("detection", "mine")
     assert model_file("detection", "latest").parent == run
 

@@ -29,6 +29,7 @@ from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
+from sightbook.weights import save_weights
 
 RECOGNITION = {
     "lines": 24, "validation_lines": 6, "epochs": 2, "batch_size": 8, "workers": 0,
@@ -69,7 +70,7 @@ def test_a_kill_changes_nothing(tmp_path, part, given, kill_at, load):
     folders = [tmp_path / "ocr" / name for name in ("whole", "killed")]
     one, two = (json.loads((folder / "metrics.json").read_text()) for folder in folders)
     assert one == two
-    first, second = (load(folder / f"{part}.pt").state_dict() for folder in folders)
+    first, second = (load(folder / f"{part}.safetensors").state_dict() for folder in folders)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -174,9 +175,9 @@ def test_labelled_pages_are_split_and_counted(tmp_path):
 
 
 def test_going_on_from_another_size_is_refused(tmp_path, monkeypatch):
-    from sightbook.ocr.recognition import Recognizer, RecognizerConfig, save_recognizer
+    from sightbook.ocr.recognition import Recognizer, RecognizerConfig
 
-    save_recognizer(Recognizer(RecognizerConfig("01", "tiny")), tmp_path / "recognition.pt")
+    save_weights(Recognizer(RecognizerConfig("01", "tiny")), tmp_path / "recognition.safetensors")
     params = TrainRecognition(init=str(tmp_path), size="small")
     with pytest.raises(ParameterError, match="is of size tiny"):
         train_recognition.start_model(params)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from sightbook.ocr import train_layout as train
-from sightbook.ocr.layout import LayoutModel, load_layout, save_layout
+from sightbook.ocr.layout import LayoutModel, load_layout
 from sightbook.ocr.layout_data import NOISE, page_words, successors
 from sightbook.ocr.page import PageBuilder, Word, rectangle
 from sightbook.ocr.params_layout import TrainLayout
 from sightbook.params import ParameterError
 from sightbook.runs import open_run
+from sightbook.weights import save_weights
 
 SMALL = {
     "pages": 6,
@@ -61,7 +62,7 @@ def runs(tmp_path_factory):
         run_training("whole")
         with pytest.raises(Cut):
             run_training("cut", cut_at=6)
-        assert not (folder / "ocr" / "cut" / "layout.pt").exists()
+        assert not (folder / "ocr" / "cut" / "layout.safetensors").exists()
         run_training("cut")
     return folder / "ocr"
 
@@ -87,7 +88,7 @@ def page(paragraphs=3, rows=3, seed=0):
 def test_an_interruption_changes_nothing(runs):
     metrics = [json.loads((runs / n / "metrics.json").read_text()) for n in ("whole", "cut")]
     assert metrics[0] == metrics[1]
-    one, two = (load_layout(runs / n / "layout.pt").state_dict() for n in ("whole", "cut"))
+    one, two = (load_layout(runs / n / "layout.safetensors").state_dict() for n in ("whole", "cut"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -177,7 +178,7 @@ def test_own_pages_are_split_and_recorded(tmp_path):
 
 
 def test_going_on_from_another_shape_is_refused(tmp_path):
-    save_layout(LayoutModel(train.LayoutConfig(16, 1, 2, 8)), tmp_path / "layout.pt")
+    save_weights(LayoutModel(train.LayoutConfig(16, 1, 2, 8)), tmp_path / "layout.safetensors")
     params = TrainLayout(init=str(tmp_path), **{k: SMALL[k] for k in ("dim", "heads", "pair")})
     with pytest.raises(ParameterError, match="has layers 1, the parameters ask for 4"):
         train.start_model(params)

@@ -21,11 +21,11 @@ from sightbook.docclass.predict import MODEL, Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.docclass.views import views_of
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
-from sightbook.runs import find_run
+from sightbook.weights import find_weights, weights_file
 
 PARITY_SEED = 0xE4
 """Seed of the types on which variants are compared: none of training's or evaluation's."""
@@ -45,7 +45,7 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     types = synthetic_store(TYPES, PARITY_SEED)
     views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
     samples = min(len(views), params.samples)
-    model = load_embedder(run / WEIGHTS)
+    model = load_embedder(find_weights("docclass", run, WEIGHTS))
     parity = {"embedding": parity_of(model, file, types, views[:: max(1, len(views) // samples)])}
     variants = [measure(file, "float32", types, views, labels, params.repeats)]
     if params.int8:
@@ -70,13 +70,13 @@ def write_package(run: Path, options: OnnxOptions | None = None) -> Path:
     Raises:
         RunError: the run holds no trained network.
     """
-    find_run("docclass", run, needs=WEIGHTS)
-    return export_embedder(load_embedder(run / WEIGHTS), run / MODEL, metadata(run), options)
+    model = load_embedder(find_weights("docclass", run, WEIGHTS))
+    return export_embedder(model, run / MODEL, metadata(run), options)
 
 
 def ensure_package(run: Path) -> Path:
     """The run's exported file, written if it is missing or older than its weights."""
-    file, weights = run / MODEL, run / WEIGHTS
+    file, weights = run / MODEL, weights_file(run, WEIGHTS)
     fresh = file.is_file() and (
         not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
     )

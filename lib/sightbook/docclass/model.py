@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from sightbook.files import atomic_file
 from sightbook.params import ParameterError
+from sightbook.weights import load_network
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -102,18 +100,13 @@ def build_embedder(
     return Embedder(EmbedderConfig(backbone, dim, squeeze), pretrained)
 
 
-def save_embedder(model: Embedder, path: Path) -> None:
-    """Write configuration and weights."""
-    with atomic_file(path) as file:
-        torch.save({"config": asdict(model.config), "weights": model.state_dict()}, file)
-
-
 def load_embedder(path: Path) -> Embedder:
-    """Read what `save_embedder` wrote; in evaluation mode, on the CPU."""
-    kept: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    model = Embedder(EmbedderConfig(**kept["config"]))
-    model.load_state_dict(kept["weights"])
-    return model.eval()
+    """Build a network from its file; in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: Embedder(EmbedderConfig(**config)))
 
 
 def _backbone(name: str, pretrained: bool) -> nn.Module:

@@ -13,9 +13,10 @@ from sightbook import plots
 from sightbook.docclass.model import Embedder, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.docclass.train import VALIDATION_SEED, WEIGHTS
-from sightbook.docclass.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.plot_style import MUTED, PALETTE, rgb, show_image, style_axes
+from sightbook.weights import weights_file
 
 
 def views_by_level(store: Store, seed: int, templates: int = 4, per_level: int = 2) -> plots.Plot:
@@ -50,7 +51,7 @@ class Unseen:
         self.store = synthetic_store(count, seed)
         self.views, self.labels = views_of(self.store, views, "hard", seed + 1)
         self.templates = np.stack([clean_view(self.store, index) for index in range(count)])
-        model = load_embedder(run / WEIGHTS)
+        model = load_embedder(weights_file(run, WEIGHTS))
         self.ours = embed(model, self.views), embed(model, self.templates)
         self.pixels = plain_pixels(self.views), plain_pixels(self.templates)
 

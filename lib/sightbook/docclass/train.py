@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from sightbook.docclass.data import SPLITS_FILE, TemplateClass, pool
 from sightbook.docclass.heads import build_head
 from sightbook.docclass.metrics import verification
-from sightbook.docclass.model import Embedder, build_embedder, load_embedder, save_embedder
+from sightbook.docclass.model import Embedder, build_embedder, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
-from sightbook.docclass.views import VIEW_SIDE, mixed_level, render_view, views_of
+from sightbook.docclass.synth.views import VIEW_SIDE, mixed_level, render_view, views_of
 from sightbook.files import read_json, write_json
 from sightbook.images import Skipped, image_files
 from sightbook.params import ParameterError, resolve_path
@@ -28,11 +28,12 @@ from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
+from sightbook.weights import find_weights, save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's templates and views are others."""
 
-WEIGHTS = "embedder.pt"
+WEIGHTS = "embedder.safetensors"
 
 
 def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
         batches=ordered_batches(len(data)),
     )
     if is_first_process():
-        save_embedder(task.model, run.path / WEIGHTS)
+        save_weights(task.model, run.path / WEIGHTS)
     return result.metrics
 
 
@@ -183,7 +184,7 @@ def start_model(params: TrainDocclass) -> Embedder:
     if params.init in ("scratch", "pretrained"):
         pretrained = params.init == "pretrained"
         return build_embedder(params.backbone, params.dim, params.squeeze, pretrained)
-    file = find_run("docclass", params.init, needs=WEIGHTS) / WEIGHTS
+    file = find_weights("docclass", params.init, WEIGHTS)
     model = load_embedder(file)
     for name in ("backbone", "dim", "squeeze"):
         there, asked = getattr(model.config, name), getattr(params, name)
@@ -314,4 +315,4 @@ class EmbeddingTask(Task):
 
 def load_run(run: Path) -> Embedder:
     """The trained network of a run."""
-    return load_embedder(find_run("docclass", run, needs=WEIGHTS) / WEIGHTS)
+    return load_embedder(find_weights("docclass", run, WEIGHTS))

@@ -26,7 +26,10 @@ from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
 from sightbook.params import ParameterError
-from sightbook.runs import find_run, read_json, write_atomic
+from sightbook.runs import read_json, write_atomic
+from sightbook.weights import find_weights, weights_file
+
+WEIGHTS = (reading.WEIGHTS, finding.WEIGHTS)
 
 PARITY_SEED = 0xE4
 """Seed of the zones on which parity is measured: none of training's or validation's."""
@@ -47,7 +50,7 @@ def export_run(run: Path, params: ExportModel) -> Exported:
         facts = {key: value for key, value in metadata(run).items() if key != "preprocessing"}
         return export_page_run(run, params, facts)
     write_package(run, params.opset)
-    reader = reading.load_reader(run / "reader.pt")
+    reader = reading.load_reader(weights_file(run, reading.WEIGHTS))
     lines, texts = sample_lines(params.samples)
     parity = {
         "encoder": encoder_parity(reader, run, lines),
@@ -71,11 +74,10 @@ def write_package(run: Path, opset: int = 17) -> Path:
     Raises:
         RunError: the run holds no trained reader or finder.
     """
-    for needed in ("reader.pt", "finder.pt"):
-        find_run("donut", run, needs=needed)
+    reader, finder = (find_weights("donut", run, name) for name in WEIGHTS)
     facts = metadata(run)
-    export_reader(reading.load_reader(run / "reader.pt"), run, facts, opset)
-    network = finding.load_finder(run / "finder.pt")
+    export_reader(reading.load_reader(reader), run, facts, opset)
+    network = finding.load_finder(finder)
     onnx.export(
         network,
         (torch.zeros(1, 1, 64, 96),),
@@ -95,8 +97,9 @@ def write_package(run: Path, opset: int = 17) -> Path:
 def ensure_package(run: Path) -> Path:
     """The run's exported files, written if they are missing or older than its weights."""
     files = [run / MODEL, run / DECODER, run / FINDER]
-    if (run / "reader.pt").is_file():
-        newest = max((run / name).stat().st_mtime for name in ("reader.pt", "finder.pt"))
+    weights = [weights_file(run, name) for name in WEIGHTS]
+    if weights[0].is_file():
+        newest = max(file.stat().st_mtime for file in weights)
         if not all(file.is_file() and file.stat().st_mtime >= newest for file in files):
             write_package(run)
     return run
@@ -158,7 +161,8 @@ def finder_parity(folder: Path, samples: int) -> dict[str, float]:
     """Differences of the finder's maps between onnxruntime and PyTorch on generated documents."""
     from sightbook.donut.synth.documents import render_document
 
-    session, network = onnx.session(folder / FINDER), finding.load_finder(folder / "finder.pt")
+    session = onnx.session(folder / FINDER)
+    network = finding.load_finder(weights_file(folder, finding.WEIGHTS))
     torch_maps = finding.as_maps(network)
     ours, theirs = [], []
     for index in range(min(samples, 4)):

@@ -9,6 +9,7 @@ are the two looks the predictor takes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,7 +34,9 @@ from sightbook.donut.zone import (
     sample,
 )
 from sightbook.training import Task
+from sightbook.weights import load_network
 
+WEIGHTS = "finder.safetensors"
 WIDTHS: dict[str, tuple[int, ...]] = {
     "tiny": (12, 24, 32, 48, 64),
     "small": (16, 32, 48, 80, 112),
@@ -49,6 +52,13 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+@dataclass(frozen=True)
+class FinderConfig:
+    """What a finder is made of: ``tiny`` (demonstrations) or ``small``."""
+
+    size: str = "small"
+
+
 class Finder(nn.Module):
     """U-Net from views [B, 1, H, W] in [-1, 1] to maps [B, 4, H/4, W/4]; H, W multiples of 32.
 
@@ -62,6 +72,7 @@ class Finder(nn.Module):
             raise ValueError(f"finder size {size!r} is unknown: choose one of {sorted(WIDTHS)}")
         w2, w4, w8, w16, w32 = WIDTHS[size]
         self.size = size
+        self.config = FinderConfig(size)
         self.down2 = _conv(1, w2, 2)
         self.down4 = nn.Sequential(_conv(w2, w4, 2), _conv(w4, w4))
         self.down8 = nn.Sequential(_conv(w4, w8, 2), _conv(w8, w8))
@@ -275,20 +286,13 @@ class FinderTask(Task):
             self.log(f"validation/{name}", iou.float(), batch_size=size)
 
 
-def save_finder(network: Finder, path: Path) -> None:
-    """Write weights and size so that `load_finder` needs nothing else."""
-    from sightbook.runs import atomic_file
-
-    with atomic_file(path) as target:
-        torch.save({"size": network.size, "weights": network.state_dict()}, target)
-
-
 def load_finder(path: Path) -> Finder:
-    """Read a finder written by `save_finder`, in evaluation mode."""
-    record = torch.load(path, map_location="cpu", weights_only=True)
-    network = Finder(record["size"])
-    network.load_state_dict(record["weights"])
-    return network.eval()
+    """Build a finder from its file, in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: Finder(**config))
 
 
 def as_maps(network: Finder) -> Any:

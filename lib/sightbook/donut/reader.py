@@ -13,6 +13,9 @@ from torch import Tensor
 from sightbook.ctc import ctc_greedy
 from sightbook.donut.model import LineReader, ReaderConfig
 from sightbook.training import Task
+from sightbook.weights import load_network
+
+WEIGHTS = "reader.safetensors"
 
 
 class ReaderTask(Task):
@@ -64,19 +67,10 @@ def ctc_texts(log_probs: Tensor, config: ReaderConfig) -> list[str]:
     return ["".join(config.characters[symbol] for symbol in ids) for ids in read]
 
 
-def save_reader(reader: LineReader, path: Path) -> None:
-    """Write weights and configuration so that `load_reader` needs nothing else."""
-    from dataclasses import asdict
-
-    from sightbook.runs import atomic_file
-
-    with atomic_file(path) as target:
-        torch.save({"config": asdict(reader.config), "weights": reader.state_dict()}, target)
-
-
 def load_reader(path: Path) -> LineReader:
-    """Read a reader written by `save_reader`, in evaluation mode."""
-    record = torch.load(path, map_location="cpu", weights_only=True)
-    reader = LineReader(ReaderConfig(**record["config"]))
-    reader.load_state_dict(record["weights"])
-    return reader.eval()
+    """Build a reader from its file, in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: LineReader(ReaderConfig(**config)))

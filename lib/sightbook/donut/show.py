@@ -20,6 +20,7 @@ from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.images import ImageError, open_image
 from sightbook.readings import Case, reading_comparison
+from sightbook.weights import weights_file
 
 
 def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
@@ -121,12 +122,12 @@ def finder_curves(run: Path) -> plots.Plot:
 def validation_zones(params: TrainDonut, run: Path, count: int = 6) -> plots.Plot:
     """What the run's finder finds on documents held out of its training."""
     from sightbook.donut.documents import DocumentPictures, training_folder
-    from sightbook.donut.finder import as_maps, load_finder
+    from sightbook.donut.finder import WEIGHTS, as_maps, load_finder
 
     if params.road == "page":
         return plots.empty_plot("the page road has no finder")
     held_out = DocumentPictures(training_folder(params)["validation"])
-    return found_zones(held_out, as_maps(load_finder(run / "finder.pt")), count)
+    return found_zones(held_out, as_maps(load_finder(weights_file(run, WEIGHTS))), count)
 
 
 def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
@@ -136,10 +137,10 @@ def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[
     import torch
 
     from sightbook.donut.lines import LineCrops, SyntheticZones
-    from sightbook.donut.reader import ctc_texts, load_reader
+    from sightbook.donut.reader import WEIGHTS, ctc_texts, load_reader
     from sightbook.donut.train import VALIDATION_SEED
 
-    reader = load_reader(run / "reader.pt")
+    reader = load_reader(weights_file(run, WEIGHTS))
     crops = LineCrops(SyntheticZones(zones, params.seed + 2 * VALIDATION_SEED), params.seed)
     cases = []
     for index in range(zones):

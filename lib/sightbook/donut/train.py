@@ -31,10 +31,11 @@ from sightbook.donut.params import TrainDonut
 from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError
-from sightbook.runs import Run, find_run, open_run, point_to, read_json, write_json
+from sightbook.runs import Run, open_run, point_to, read_json, write_json
 from sightbook.training import FitResult, fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import is_first_process
+from sightbook.weights import find_weights, save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -77,12 +78,11 @@ def train_finder(
         ParameterError: it is to be trained, and no document has known line corners.
         RunError: the run that `params.finder` names has none.
     """
-    target = run.path / "finder.pt"
+    target = run.path / finding.WEIGHTS
     if params.finder != "train":
-        source = find_run("donut", params.finder, needs="finder.pt") / "finder.pt"
-        network = finding.load_finder(source)
+        network = finding.load_finder(find_weights("donut", params.finder, finding.WEIGHTS))
         if is_first_process():
-            finding.save_finder(network, target)
+            save_weights(network, target)
         return network, {}
     settings = params.model_copy(
         update={
@@ -121,7 +121,7 @@ def train_finder(
         part.finish(result.metrics)
         # Opening the finder's folder pointed the notebook's runner at it: point it back.
         point_to(run.path)
-        finding.save_finder(task.network, target)
+        save_weights(task.network, target)
     return task.network, {f"finder/{name}": value for name, value in result.metrics.items()}
 
 
@@ -146,7 +146,7 @@ def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]
         batches=ordered_batches(len(training)) if params.document_share < 1 else None,
     )
     if is_first_process():
-        reading.save_reader(task.reader, run.path / "reader.pt")
+        save_weights(task.reader, run.path / reading.WEIGHTS)
     return result.metrics
 
 
@@ -164,7 +164,7 @@ def start_reader(params: TrainDonut) -> LineReader:
             "init: there are no pretrained weights for the zone road's reader; use reference "
             "(the shipped one), a run's name, scratch, or road: page"
         )
-    return reading.load_reader(find_run("donut", params.init, needs="reader.pt") / "reader.pt")
+    return reading.load_reader(find_weights("donut", params.init, reading.WEIGHTS))
 
 
 def reader_zones(params: TrainDonut, splits: Splits, run: Run) -> tuple[Zones, Zones]:

@@ -7,7 +7,7 @@ shape; H and W may be anything from 32 up.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sightbook.weights import load_network
 
 DetectionSize = Literal["small", "base"]
 # Channels at 1/2, 1/4, ... 1/32 of the page.
@@ -137,18 +139,13 @@ def _level(values: Tensor, share: float, sample: int = 20_000) -> Tensor:
     return part.kthvalue(place).values
 
 
-def save_detection(model: DetectionModel, path: Path) -> None:
-    """Write weights and what is needed to build the model again."""
-    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    torch.save({"config": asdict(model.config), "weights": weights}, path)
-
-
 def load_detection(path: Path) -> DetectionModel:
-    """Build a detector from its file, ready to find."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    model = DetectionModel(DetectionConfig(**content["config"]))
-    model.load_state_dict(content["weights"])
-    return model.eval()
+    """Build a detector from its file, ready to find.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: DetectionModel(DetectionConfig(**config)))
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

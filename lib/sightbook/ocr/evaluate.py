@@ -30,6 +30,7 @@ from sightbook.params import repository_root, resolve_path
 from sightbook.readings import align
 from sightbook.runs import find_run, list_runs, read_json
 from sightbook.validation import DataError, Report
+from sightbook.weights import SUFFIX, weights_file
 
 if TYPE_CHECKING:
     from sightbook.ocr.synth.pages import PageSample
@@ -334,10 +335,10 @@ def chosen(part: str, which: str) -> str | Path:
         which: ``latest`` for the newest finished training of this part, or, where there is none,
             the shipped model, which is printed; otherwise as ``Predictor`` takes it.
     """
-    weights = f"{part}.pt"
+    name = f"{part}{SUFFIX}"
     run: Path | None = None
     if which == "latest":
-        runs = [run for run in list_runs("ocr") if (run / weights).is_file()]
+        runs = [run for run in list_runs("ocr") if weights_file(run, name).is_file()]
         done = [run for run in runs if read_json(run / "run.json").get("status") == "finished"]
         if not done:
             print(f"no {part} model is trained yet: taking the shipped one")
@@ -345,8 +346,8 @@ def chosen(part: str, which: str) -> str | Path:
         run = done[-1]
     elif which not in ("reference", "rules", "engine") and not which.endswith(".onnx"):
         run = find_run("ocr", which)
-    if run and (run / weights).is_file():
-        return _exported(run, run / weights)
+    if run and weights_file(run, name).is_file():
+        return _exported(run, weights_file(run, name))
     return run or which
 
 

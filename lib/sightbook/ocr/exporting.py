@@ -1,7 +1,8 @@
 """Export of an OCR run: the file, what the engine makes of it, parity, `.rten`, latency, the card.
 
-Which of the three networks a run holds is told by its weights: `detection.pt`, `recognition.pt` or
-`layout.pt`. A folder of three such folders (the shipped models) is exported as a whole.
+Which of the three networks a run holds is told by its weights: `detection.safetensors`,
+`recognition.safetensors` or `layout.safetensors`. A folder of three such folders (the shipped
+models) is exported as a whole.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from sightbook.ocr.predict import MODEL, TASKS
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import resolve_path
 from sightbook.runs import RunError
+from sightbook.weights import SUFFIX, weights_file
 
 RTEN = "model.rten"
 CALIBRATION = "calibration.json"
@@ -75,7 +77,7 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     parts = [run / task for task in TASKS if task_of(run / task) == task]
     if not parts:
         raise RunError(
-            f"{run}: holds none of {', '.join(f'{task}.pt' for task in TASKS)}: it is no finished "
+            f"{run}: holds none of {', '.join(task + SUFFIX for task in TASKS)}: it is no finished "
             "run of 02_train_text_detection, 02_train_text_recognition or 02_train_layout"
         )
     done = [export_task(part, part.name, params) for part in parts]
@@ -92,7 +94,12 @@ def export_run(run: Path, params: ExportModel) -> Exported:
 
 def task_of(run: Path) -> str | None:
     """Which network a run trained; None for none."""
-    return next((task for task in TASKS if (run / f"{task}.pt").is_file()), None)
+    return next((task for task in TASKS if weights_of(run, task).is_file()), None)
+
+
+def weights_of(run: Path, task: str) -> Path:
+    """Where a run has the weights of a network, or would have them."""
+    return weights_file(run, f"{task}{SUFFIX}")
 
 
 def export_task(run: Path, task: str, params: ExportModel) -> Exported:
@@ -157,7 +164,7 @@ def own_samples(run: Path, count: int) -> list[Sample]:
 def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
     from sightbook.ocr.detection import load_detection
 
-    model = load_detection(run / "detection.pt").eval()
+    model = load_detection(weights_of(run, "detection"))
     given = read_records(run).params
     size = (int(given["height"]), int(given["width"]))
     logits = [torch_logits(model, sample.gray, size) for sample in samples]
@@ -237,7 +244,7 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> E
 
     from sightbook.ocr.recognition import load_recognizer
 
-    model = load_recognizer(run / "recognition.pt").eval()
+    model = load_recognizer(weights_of(run, "recognition"))
     alphabet = model.config.alphabet
     file = export_recognition(
         model, run / MODEL, alphabet, metadata=metadata(run), opset=params.opset
@@ -317,7 +324,7 @@ class _TorchSession:
 def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
     from sightbook.ocr.layout import load_layout
 
-    model = load_layout(run / "layout.pt").eval()
+    model = load_layout(weights_of(run, "layout"))
     file = export_layout(model, run / MODEL, metadata=metadata(run), opset=params.opset)
     judge = LayoutModelFile(file, threads=1)
 

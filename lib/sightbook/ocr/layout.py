@@ -10,18 +10,17 @@ what both words have learned, whether one follows the other and whether they sha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sightbook.files import atomic_file
 from sightbook.ocr.layout_data import FEATURES
+from sightbook.weights import load_network
 
-WEIGHTS = "layout.pt"
+WEIGHTS = "layout.safetensors"
 PAIR_FEATURES = 20
 NEVER = -1e4
 """Score of what cannot be; small enough for half precision."""
@@ -263,15 +262,10 @@ def example_inputs(count: int = 5) -> tuple[Tensor, Tensor]:
     return words, torch.ones(1, count)
 
 
-def save_layout(model: LayoutModel, path: Path) -> None:
-    """Write configuration and weights."""
-    with atomic_file(path) as file:
-        torch.save({"config": asdict(model.config), "weights": model.state_dict()}, file)
-
-
 def load_layout(path: Path) -> LayoutModel:
-    """Read what `save_layout` wrote; in evaluation mode, on the CPU."""
-    kept: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    model = LayoutModel(LayoutConfig(**kept["config"]))
-    model.load_state_dict(kept["weights"])
-    return model.eval()
+    """Build a layout network from its file; in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: LayoutModel(LayoutConfig(**config)))

@@ -33,6 +33,7 @@ from sightbook.ocr.word_boxes import detected_boxes, engine_boxes
 from sightbook.params import repository_root, resolve_path
 from sightbook.predicting import free_name, options_given
 from sightbook.runs import RunError, find_run, list_runs
+from sightbook.weights import SUFFIX, weights_file
 
 MODEL = "model.onnx"
 TASKS = ("detection", "recognition", "layout")
@@ -63,7 +64,7 @@ def model_file(task: str, model: str | Path | None = None) -> Path:
     if name == "reference":
         folder = repository_root() / "outputs" / "reference" / "ocr"
     elif name == "latest":
-        made = [run for run in list_runs("ocr") if (run / f"{task}.pt").is_file()]
+        made = [run for run in list_runs("ocr") if _has_trained(run, task)]
         exported = [run for run in made if (run / MODEL).is_file()]
         if not exported:
             hint = (
@@ -198,11 +199,11 @@ class Predictor:
 
 def _exported(task: str) -> list[Path]:
     """Runs that trained a task's model and exported it, oldest first."""
-    return [
-        run
-        for run in list_runs("ocr")
-        if (run / f"{task}.pt").is_file() and (run / MODEL).is_file()
-    ]
+    return [run for run in list_runs("ocr") if _has_trained(run, task) and (run / MODEL).is_file()]
+
+
+def _has_trained(run: Path, task: str) -> bool:
+    return weights_file(run, f"{task}{SUFFIX}").is_file()
 
 
 def _open(file: Path, task: str, threads: int | None) -> tuple[Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ to 0.5 (white), and log-probabilities ``[W / 4, batch, characters + 1]`` with th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightbook.ocr.alphabet import carried_classes
+from sightbook.weights import load_network
 
 LINE_HEIGHT = 64
 STRIDE = 4
@@ -80,18 +81,13 @@ class Recognizer(nn.Module):
         return nn.functional.log_softmax(self.head(frames).float(), -1)
 
 
-def save_recognizer(model: Recognizer, path: Path) -> None:
-    """Write weights and what is needed to build the model again."""
-    weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    torch.save({"config": asdict(model.config), "weights": weights}, path)
-
-
 def load_recognizer(path: Path) -> Recognizer:
-    """Build a recogniser from its file, ready to read."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    model = Recognizer(RecognizerConfig(**content["config"]))
-    model.load_state_dict(content["weights"])
-    return model.eval()
+    """Build a recogniser from its file, ready to read.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: Recognizer(RecognizerConfig(**config)))
 
 
 def with_alphabet(model: Recognizer, alphabet: str) -> Recognizer:

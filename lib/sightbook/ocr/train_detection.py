@@ -21,7 +21,6 @@ from sightbook.ocr.detection import (
     DetectionModel,
     detection_loss,
     load_detection,
-    save_detection,
 )
 from sightbook.ocr.detection_data import (
     CropBatch,
@@ -39,8 +38,9 @@ from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
+from sightbook.weights import save_weights
 
-WEIGHTS = "detection.pt"
+WEIGHTS = "detection.safetensors"
 THRESHOLDS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Tried in validation; the export moves the best one to where the engine wants it."""
 
@@ -68,7 +68,7 @@ def train(params: TrainDetection, run: Run) -> dict[str, Any]:
         mode="max",
     )
     if is_first_process():
-        save_detection(task.model, run.path / WEIGHTS)
+        save_weights(task.model, run.path / WEIGHTS)
     return result.metrics
 
 

@@ -21,7 +21,6 @@ from sightbook.ocr.layout import (
     LayoutModel,
     layout_loss,
     load_layout,
-    save_layout,
 )
 from sightbook.ocr.layout_data import (
     FEATURES,
@@ -47,6 +46,7 @@ from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches, resolve_workers
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
+from sightbook.weights import save_weights
 
 VALIDATION_SEED = 0x1A07
 """Added to the training seed: validation's pages are others."""
@@ -81,7 +81,7 @@ def train(params: TrainLayout, run: Run) -> dict[str, Any]:
         batches=ordered_batches(len(data)),
     )
     if is_first_process():
-        save_layout(task.model, run.path / WEIGHTS)
+        save_weights(task.model, run.path / WEIGHTS)
     return result.metrics
 
 

@@ -27,20 +27,20 @@ from sightbook.ocr.recognition import (
     Recognizer,
     RecognizerConfig,
     load_recognizer,
-    save_recognizer,
     with_alphabet,
 )
-from sightbook.ocr.synth.fonts import faces
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.texts import read_words
 from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
+from sightbook.synth.fonts import faces
 from sightbook.training import fit, seed_everything
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
+from sightbook.weights import save_weights
 
-WEIGHTS = "recognition.pt"
+WEIGHTS = "recognition.safetensors"
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's lines are others, and in faces of their own."""
 
@@ -70,7 +70,7 @@ def train(params: TrainRecognition, run: Run) -> dict[str, Any]:
         batches=width_buckets(sets.train, params.seed),
     )
     if is_first_process():
-        save_recognizer(task.model, run.path / WEIGHTS)
+        save_weights(task.model, run.path / WEIGHTS)
     return result.metrics
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from sightbook import weights
 from sightbook.runs import RunError, find_run
 
 Part = Literal["detection", "layout", "recognition"]
@@ -20,10 +21,10 @@ def find_weights(init: str, part: Part) -> Path:
     Raises:
         RunError: no such run, or one without that part.
     """
-    name = f"{part}.pt"
+    name = f"{part}{weights.SUFFIX}"
     if init != "reference":
-        return find_run("ocr", init, needs=name) / name
-    file = find_run("ocr", "reference") / part / name
+        return weights.find_weights("ocr", init, name)
+    file = weights.weights_file(find_run("ocr", "reference") / part, name)
     if not file.is_file():
         raise RunError(f"the shipped model has no {part}/{name}")
     return file
