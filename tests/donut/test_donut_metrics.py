@@ -19,9 +19,9 @@ from sightbook.donut.json_metrics import (
 )
 from sightbook.donut.metrics import (
     CharacterConfusion,
-    JsonReading,
-    ZoneFinding,
-    ZoneReading,
+    FindingMetric,
+    JsonMetric,
+    ReadingMetric,
     score_zone,
 )
 from sightbook.metrics.bootstrap import values_of
@@ -77,7 +77,7 @@ def test_a_field_made_up_where_the_truth_has_none_is_wrong():
 
 
 def test_summary_of_readings():
-    metric = ZoneReading()
+    metric = ReadingMetric()
     metric.update(TD3, TD3, seconds=0.2)
     metric.update(TD3, [TD3[0].replace("ANNA<", "ANNAK"), TD3[1]], seconds=0.4)
     metric.update(TD3, [TD3[0], TD3[1].replace("740812", "740813")])
@@ -129,7 +129,7 @@ def quad(x, y, width, height):
 
 def test_zones_found_and_lines_located():
     truth = np.array([quad(10, 10, 200, 6), quad(10, 30, 200, 6)], float)
-    metric = ZoneFinding()
+    metric = FindingMetric()
     assert metric.update(truth, np.add(truth, [2, 1]))
     assert metric.update(truth, np.add(truth, [7, 0]))  # found, but a line starts a character off
     assert not metric.update(truth, truth[::-1, [2, 3, 0, 1]])  # upside down
@@ -237,7 +237,7 @@ def test_field_matches_count_both_sides():
 
 
 def test_summary_of_json_readings():
-    metric = JsonReading()
+    metric = JsonMetric()
     assert metric.update({"a": "cake"}, {"a": "cake"}) == 1
     assert metric.update({"a": "cake"}, {"a": "cape"}) == pytest.approx(0.8)
     summary = metric.summary()

@@ -29,7 +29,7 @@ from sightbook.docclass.metrics import (
 )
 from sightbook.docclass.params import EvaluateDocclass
 from sightbook.docclass.search_metrics import (
-    Identification,
+    ClosedSet,
     OpenSet,
     Realised,
     Search,
@@ -72,7 +72,7 @@ class Figures:
     """
 
     verification: Verification
-    identification: Identification
+    identification: ClosedSet
     open_set: OpenSet
     threshold: Threshold
     realised: Realised

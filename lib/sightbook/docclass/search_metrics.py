@@ -89,7 +89,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Identification:
+class ClosedSet:
     """Top-1 identification, every probe's type being registered.
 
     Attributes:
@@ -204,11 +204,11 @@ def search(
     return Search(scores, types, np.asarray(labels), numbers)
 
 
-def identification(found: Search, bootstrap: int = 200, seed: int = 0) -> Identification:
+def identification(found: Search, bootstrap: int = 200, seed: int = 0) -> ClosedSet:
     """Top-1 identification among all registered types."""
     answers, probes = found.answers, found.families[found.labels]
     right = answers == found.labels
-    return Identification(
+    return ClosedSet(
         share(right, probes, bootstrap, seed),
         wilson(int(right.sum()), len(right)),
         share(found.families[answers] == probes, probes, bootstrap, seed),

@@ -110,7 +110,7 @@ class Evaluation:
         rows: one a document: name, truth, reading, edits, zone width in px, tilt in degrees,
             sharpness, seconds.
         cases: documents and readings as the widgets and the worst-case figure take them.
-        reading: figures with n and 95 % intervals, see `metrics.ZoneReading`.
+        reading: figures with n and 95 % intervals, see `metrics.ReadingMetric`.
         finding: the same of the zone finder; empty where no corners are known.
         confusion: accuracy by character and the commonest confusions.
         pairs: how often which true character was read as which.
@@ -189,7 +189,7 @@ def write_examples(folder: Path, examples: Sequence[Example]) -> None:
 def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
     """Read every document and score what was read."""
     skipped = Skipped(params.max_bad)
-    reading, finding = metrics.ZoneReading(), metrics.ZoneFinding()
+    reading, finding = metrics.ReadingMetric(), metrics.FindingMetric()
     confusion = metrics.CharacterConfusion()
     marked = False
     result = Evaluation()

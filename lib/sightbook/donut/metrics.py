@@ -94,7 +94,7 @@ def _parsed(lines: list[str]) -> Mrz | None:
         return None
 
 
-class ZoneReading:
+class ReadingMetric:
     """How well machine-readable zones are read, document by document.
 
     Documents without a zone count only towards ``false_zones``, all others towards the rest, read
@@ -153,7 +153,7 @@ class ZoneReading:
         }
 
 
-class ZoneFinding:
+class FindingMetric:
     """How well zones are found, apart from reading them.
 
     Args:
@@ -279,7 +279,7 @@ class CharacterConfusion:
         return counts
 
 
-class JsonReading:
+class JsonMetric:
     """Donut's scores of JSON predictions: tree-edit accuracy (mean) and field F1 (micro)."""
 
     def __init__(self) -> None:

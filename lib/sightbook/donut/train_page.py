@@ -26,7 +26,7 @@ from sightbook.donut.data import Record
 from sightbook.donut.decoding import to_text
 from sightbook.donut.documents import training_folder
 from sightbook.donut.json_metrics import tree_accuracy
-from sightbook.donut.metrics import JsonReading, ZoneReading
+from sightbook.donut.metrics import JsonMetric, ReadingMetric
 from sightbook.donut.model import DONUT_BASE, build_page_model
 from sightbook.donut.mrz import ALPHABET
 from sightbook.donut.page_notation import (
@@ -261,7 +261,7 @@ class PageTask(Task):
         self.read_samples = read_samples
         self.facts = tokens.facts(tokenizer)
         self.unknown = tokenizer.unk_token_id
-        self.answers, self.zones = JsonReading(), ZoneReading()
+        self.answers, self.zones = JsonMetric(), ReadingMetric()
 
     def _logits(self, batch: Mapping[str, Any]) -> Tensor:
         # No mask: padding is on the right, where a causal decoder does not look.

@@ -73,7 +73,7 @@ SUMMARY = ("words/F", "end_to_end/F", "lines/PQ", "paragraphs/PQ", "text/CER", "
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledPage:
     """A page whose text is known, and a way to its pixels."""
 
     page: Page
@@ -84,7 +84,7 @@ class Sample:
 class WordCase:
     """One true word and what became of it on its page."""
 
-    sample: Sample
+    sample: LabelledPage
     match: WordMatch
 
     @property
@@ -147,7 +147,7 @@ class Evaluation:
         problems: of the annotations.
     """
 
-    samples: list[Sample]
+    samples: list[LabelledPage]
     readings: dict[str, Reading]
     models: dict[str, str]
     skipped: dict[str, Any]
@@ -258,7 +258,7 @@ def evaluate(
 ) -> Evaluation:
     """Let readers read the same pages; the first of them must be :data:`MODEL`."""
     report, skipped = Report(), Skipped(params.max_bad)
-    samples: list[Sample] = []
+    samples: list[LabelledPage] = []
     pages: dict[str, list[Page]] = {name: [] for name in readers}
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for sample in read_samples(params, report, skipped):
@@ -289,7 +289,7 @@ def evaluate(
     return Evaluation(samples, readings, models or {}, skipped.to_dict(), report.to_dict())
 
 
-def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[Sample]:
+def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[LabelledPage]:
     """The pages to evaluate on; each one's pixels are read when asked for.
 
     Raises:
@@ -309,12 +309,12 @@ def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[
     # Evenly over the folder: neighbours in it are often alike.
     count = min(params.pages or len(pages), len(pages))
     chosen = np.linspace(0, len(pages) - 1, count).round().astype(int)
-    return [Sample(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
+    return [LabelledPage(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
 
 
-def synthetic_samples(seed: int, count: int) -> list[Sample]:
+def synthetic_samples(seed: int, count: int) -> list[LabelledPage]:
     """Generated pages in fonts that training has not seen; drawn again when asked for."""
-    return [Sample(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
+    return [LabelledPage(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
 
 
 def _drawn(seed: int, index: int) -> PageSample:
