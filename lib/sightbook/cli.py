@@ -200,12 +200,24 @@ def _demo_file(folder: Path, stage: str) -> Path | None:
 @app.command()
 @click.argument("notebook")
 def params(notebook: str) -> None:
-    """List the parameters of NOTEBOOK: name, type, default, meaning."""
+    """List the parameters of NOTEBOOK: name, type, default, meaning.
+
+    First those that its parameters cell shows, then all others; -p and -f take every one.
+    """
     from sightbook import notebooks
+    from sightbook.params import other_parameters_source
 
     path = notebooks.find_notebook(notebook)
-    source = notebooks.parameters_cell(notebooks.read_notebook(path))
-    print(source if source is not None else f"{path.stem} takes no parameters")
+    content = notebooks.read_notebook(path)
+    source, model = notebooks.parameters_cell(content), notebooks.parameters_model(content)
+    if source is None:
+        print(f"{path.stem} takes no parameters")
+        return
+    lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
+    print("\n".join(lines))
+    others = other_parameters_source(model) if model is not None else ""
+    if others:
+        print(f"\n# not in its parameters cell, and taken by name as well:\n{others}")
 
 
 @app.command()
@@ -330,21 +342,14 @@ def doctor() -> None:
     sys.exit(any(finding.level == "missing" for finding in findings))
 
 
-_DETECTION = {
-    "defects": "sightbook.detection.inference.predict",
-    "headstamps": "sightbook.headstamps.predict",
-}
-"""Lines that share a folder, and the modules that predict."""
-
-
 def _predictor(line: str) -> Any:
     """Import the module that predicts for a line; UsageError naming the lines there are."""
     packages = {found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg}
     lines = {
         name: f"sightbook.{name}.predict"
-        for name in sorted(packages - {"detection"})
+        for name in sorted(packages)
         if importlib.util.find_spec(f"sightbook.{name}.predict")
-    } | _DETECTION
+    }
     if line not in lines:
         close = difflib.get_close_matches(line, lines, n=1)
         hint = f", did you mean '{close[0]}'?" if close else f"; there are: {', '.join(lines)}"

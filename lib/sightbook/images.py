@@ -205,6 +205,13 @@ class Skipped:
         self._reasons: dict[str, str] = {}
         self._read_to = 0
 
+    def keep_in(self, path: str | Path) -> None:
+        """Go on in a file as `path` of the constructor; what was counted so far goes there too."""
+        counted, self._reasons = self._reasons, {}
+        self.path, self._read_to = Path(path), 0
+        for name, reason in counted.items():
+            self.add(name, reason)
+
     def add(self, name: str | Path, reason: str) -> None:
         """Count one picture.
 

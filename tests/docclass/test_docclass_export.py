@@ -12,7 +12,7 @@ import torch
 from sightbook import onnx
 from sightbook.docclass import exporting
 from sightbook.docclass.export import OnnxOptions, export_embedder, fingerprint, quantize_static
-from sightbook.docclass.model import build_embedder
+from sightbook.docclass.model import Embedder, EmbedderConfig
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
@@ -27,7 +27,7 @@ from sightbook.weights import save_weights
 def model():
     """A network whose normalisation has seen data, as after training."""
     torch.manual_seed(0)
-    made = build_embedder(dim=24, squeeze=16).train()
+    made = Embedder(EmbedderConfig(dim=24, squeeze=16)).train()
     with torch.no_grad():
         for module in made.modules():
             if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
@@ -146,7 +146,7 @@ def test_another_input_size_than_the_network_has_is_refused(model, tmp_path):
 def test_fingerprints_follow_the_weights(model):
     first = fingerprint(model)
     assert fingerprint(model) == first
-    other = build_embedder(dim=24, squeeze=16)
+    other = Embedder(EmbedderConfig(dim=24, squeeze=16))
     other.load_state_dict(model.state_dict())
     assert fingerprint(other) == first
     with torch.no_grad():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.inference.predict import Predictor, model_file
+from sightbook.detection.inference.predict import OnnxDetector, model_file
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import Head, open_recogniser, read_photo
@@ -79,7 +79,7 @@ class Reader:
         beams: int = 1,
         threads: int | None = 1,
     ) -> None:
-        self.detector = Predictor(model, line="headstamps", min_score=min_score, threads=threads)
+        self.detector = OnnxDetector(model, line="headstamps", min_score=min_score, threads=threads)
         file = recogniser_file(recognition)
         self.recognise = open_recogniser(file, beams=beams, threads=threads)
         self.table: Gazetteer | None = (
@@ -90,7 +90,7 @@ class Reader:
         """Heads on a photograph, uint8 RGB ``[H, W, 3]``, upright, the surest casing first.
 
         Raises:
-            ValueError: as `Predictor.detect`.
+            ValueError: as `OnnxDetector.detect`.
         """
         return read_photo(image, self.detector.detect, self.recognise, table=self.table)
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.data.draw_parallel import draw_resumable
+from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.files import atomic_file
 from sightbook.metrics.polygons import polygon_areas
 from sightbook.ocr.hiertext import page_of, write_hiertext
@@ -251,18 +251,17 @@ def write_pages(
     """
     folder = Path(folder)
     how: dict[str, Any] = {"fonts": fonts, "alphabet": alphabet, "words": words}
-    journal = folder / ".drawn.jsonl"
     rows = draw_resumable(
         partial(_write_page, folder / "images", seed, **how),
         [(False, index) for index in range(count)] + [(True, index) for index in range(held_back)],
-        journal,
-        origin={"seed": seed, "count": count, **how},
+        folder / JOURNAL,
+        origin={"drawn": "pages", "seed": seed, "count": count, **how},
         workers=workers,
     )
     target = folder / "annotations.jsonl"
     pages = (page_of(row, row["image_id"], Report()) for row in rows)
     write_hiertext((page for page in pages if page is not None), target)
-    journal.unlink()
+    (folder / JOURNAL).unlink()
     return target
 
 
