@@ -104,7 +104,7 @@ def test_int8_is_close_and_keeps_metadata(model_file, tmp_path):
 
 
 class Wide(torch.nn.Module):
-    """Weights that are large, small, too large for fp16 and too small for it; and a recurrent one."""
+    """Weights that fp16 holds, that are too few, too large and too faint for it."""
 
     def __init__(self):
         super().__init__()
