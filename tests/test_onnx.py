@@ -213,7 +213,7 @@ def test_weights_are_stored_as_fp16_only_where_scores_stay(wide_file, capsys):
 
         return gap
 
-    found = onnx.with_half_weights(wide_file, compare([0.1, 0.1, 0.1, 0.0]))
+    found = onnx.with_half_weights(wide_file, compare([0.1, 0.1, 0.1, 0.1, 0.0]))
     assert found == {"scores": 0.0, "lines": 3, "weights": "fp32"}
     assert wide_file.read_bytes() == before
     assert "stay fp32" in capsys.readouterr().out
