@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sightbook import onnx
+from sightbook.defects.predict import Predictor
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, Predictor, model_file
+from sightbook.detection.inference.predict import MODEL, OnnxDetector, model_file
 from sightbook.detection.labels.checks import overlap
 from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
@@ -59,7 +60,9 @@ def line_of(name):
 
 
 def open_model(name, **settings):
-    return Predictor(SHIPPED[name], line=line_of(name), **settings)
+    if name == "headstamps":
+        return OnnxDetector(SHIPPED[name], line=name, **settings)
+    return Predictor(SHIPPED[name], **settings)
 
 
 def picture_for(name, index=0):
@@ -160,7 +163,7 @@ def test_a_picture_of_nothing_is_clean(name, level):
 
 @pytest.mark.parametrize("name", there("potholes"))
 def test_the_model_that_is_taken_where_none_is_named(name):
-    assert model_file("defects") == SHIPPED[name] / MODEL
+    assert model_file("defects", default="potholes") == SHIPPED[name] / MODEL
     assert Predictor().file == SHIPPED[name] / MODEL
 
 
