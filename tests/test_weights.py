@@ -13,7 +13,7 @@ from torch import nn
 
 from sightbook.docclass.model import EmbedderConfig
 from sightbook.donut.finder import Finder, load_finder
-from sightbook.donut.model import build_reader
+from sightbook.donut.model import new_reader
 from sightbook.donut.reader import load_reader
 from sightbook.ocr.recognition import Recognizer, RecognizerConfig, load_recognizer
 from sightbook.runs import RunError, open_run
@@ -268,7 +268,7 @@ def test_a_runs_weights_are_found_by_the_new_name_and_else_by_the_old(
 
 def test_a_reader_with_its_tied_tables_goes_through_as_fp16(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    reader = build_reader("conv", "tiny").eval()
+    reader = new_reader("conv", "tiny").eval()
     again = load_reader(save_weights(reader, tmp_path / "reader.safetensors", half=True))
     assert again.config == reader.config
     lines = torch.rand(2, 1, 32, 96) * 2 - 1

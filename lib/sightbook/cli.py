@@ -198,12 +198,24 @@ def _demo_file(folder: Path, stage: str) -> Path | None:
 @app.command()
 @click.argument("notebook")
 def params(notebook: str) -> None:
-    """List the parameters of NOTEBOOK: name, type, default, meaning."""
+    """List the parameters of NOTEBOOK: name, type, default, meaning.
+
+    First those that its parameters cell shows, then all others; -p and -f take every one.
+    """
     from sightbook import notebooks
+    from sightbook.params import other_parameters_source
 
     path = notebooks.find_notebook(notebook)
-    source = notebooks.parameters_cell(notebooks.read_notebook(path))
-    print(source if source is not None else f"{path.stem} takes no parameters")
+    content = notebooks.read_notebook(path)
+    source, model = notebooks.parameters_cell(content), notebooks.parameters_model(content)
+    if source is None:
+        print(f"{path.stem} takes no parameters")
+        return
+    lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
+    print("\n".join(lines))
+    others = other_parameters_source(model) if model is not None else ""
+    if others:
+        print(f"\n# not in its parameters cell, and taken by name as well:\n{others}")
 
 
 _OWN = "sightbook.predict"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -45,6 +45,24 @@ class PrepareDocclass(Parameters):
 
 class TrainDocclass(FitParams):
     """`02_train_docclass`: train an embedding that keeps document types apart."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "templates",
+        "extra",
+        "init",
+        "backbone",
+        "dim",
+        "head",
+        "margin",
+        "views",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(5, ge=1, description="passes over the training set")
     batch_size: int = Field(64, ge=2, description="views a step on each device")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,24 @@ from sightbook.training_params import FitParams
 
 class TrainRecognition(FitParams):
     """`02_train_text_recognition`: train a reader of text lines."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "init",
+        "size",
+        "alphabet",
+        "lines",
+        "max_chars",
+        "wear",
+        "fonts",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(4, ge=1, description="passes over the training set")
     batch_size: int = Field(16, ge=2, description="lines a step on each device")
@@ -59,6 +77,23 @@ class TrainRecognition(FitParams):
 
 class TrainDetection(FitParams):
     """`02_train_text_detection`: train a finder of words."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "init",
+        "size",
+        "pages",
+        "crop",
+        "shrink",
+        "fonts",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(3, ge=1, description="passes over the training set")
     batch_size: int = Field(2, ge=1, description="pages a step on each device")
