@@ -18,6 +18,8 @@ SHARED = {"defects": "detection", "headstamps": "detection"}
 USED = "sightbook.ocr"
 """The one line that others use, through the names that it gives out itself."""
 
+USERS = ("headstamps", "donut")
+
 MOST = 22
 """Modules in a folder, `__init__` left out."""
 
@@ -71,9 +73,9 @@ def refused(name, other):
     here, there = room(name), room(other)
     if here == there or there not in (*LINES, *SHARED.values()) or SHARED.get(here) == there:
         return ""
-    if here in LINES and other == USED:
+    if here in USERS and other == USED:
         return ""
-    if here in LINES and there == room(USED):
+    if here in USERS and there == room(USED):
         return f"takes {other} of a line, and not what {USED} gives out"
     kind = "line" if here in LINES else "room"
     return f"is of a {kind} and imports {other}, which is of a line"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -374,7 +375,8 @@ def heads(place, monkeypatch):
 
     monkeypatch.setattr(predict_headstamps, "OnnxDetector", Finder)
     monkeypatch.setattr(predict_headstamps, "recogniser_file", lambda model: place / "r.onnx")
-    monkeypatch.setattr(predict_headstamps, "open_recogniser", lambda *a, **k: nothing)
+    reader = SimpleNamespace(read=nothing)
+    monkeypatch.setattr(predict_headstamps, "LineReader", lambda *a, **k: reader)
     return place
 
 
