@@ -7,9 +7,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from bar_reader import write_bar_reader
-from headstamp_words_made import CASE, casing, head, primer, reading, ring, word
 
+from headstamps.bar_reader import write_bar_reader
+from headstamps.words_made import CASE, casing, head, primer, reading, ring, word
 from sightbook.detection.labels.annotations import Box
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import (

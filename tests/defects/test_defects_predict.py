@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from bright_model import write_bright_model
 from click.testing import CliRunner
 from PIL import Image
 
+from detection.bright_model import write_bright_model
 from sightbook.cli import UsageError, app
 from sightbook.defects.predict import Predictor, command
 from sightbook.detection.inference import predict
