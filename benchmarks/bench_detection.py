@@ -248,9 +248,9 @@ def prediction(pictures: int) -> None:
             what = f"{name} ({note}, {predictor.side} px in the model, pictures of {size})"
             print(f"{what}: {median_ms(predictor.detect, images):.0f} ms")
             if note == "shipped" and line == "headstamps":
-                from sightbook.headstamps.predict import Reader
+                from sightbook.headstamps import Predictor as HeadstampPredictor
 
-                reader = Reader(file)
+                reader = HeadstampPredictor(file)
                 print(f"  found, unrolled and read: {median_ms(reader.read, images):.0f} ms")
 
 

@@ -281,7 +281,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     card = (run / "model_card.md").read_text()
     for told in (
         "# Model card: defects, run small",
-        "0.625 (0.500–0.750)",
+        "0.625 (0.500 to 0.750)",
         "defective from 0.400 on",
         "recall 0.960, precision 0.500",
         "| int8 |",

@@ -2,7 +2,7 @@
 
 from sightbook import defects
 predictor = defects.Predictor("potholes")       # a shipped model, a run's name or a path
-found = predictor.predict(image)                # uint8 RGB [H, W, 3]
+found = predictor.predict("road.jpg")           # or an array, a PIL image, bytes
 found.defective, found.score, [(box.label, box.score, box.xyxy) for box in found.boxes]
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from sightbook.detection.inference.predict import (
     box_dict,
 )
 from sightbook.detection.labels.annotations import Box
-from sightbook.images import Picture, save_image
-from sightbook.predicting import Answer, answer_each, free_name, options_given
+from sightbook.images import ImageLike, as_pixels, iter_pixels
+from sightbook.predicting import Option, predict_files, setting_up, settings
 
 LINE = "defects"
 
@@ -103,8 +103,15 @@ class Predictor(OnnxDetector):
         self.calibrated = eval_conf is None and bool(point)
         self.eval_conf = eval_conf or (float(point["eval_conf"]) if point else UNCALIBRATED)
 
-    def predict(self, image: Image) -> Inspection:
-        """Inspect one picture; as `detect`, with the decision."""
+    def predict(self, image: ImageLike) -> Inspection:
+        """Inspect one image; as `detect`, with the decision."""
+        return self._inspect(as_pixels(image))
+
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Inspection]:
+        """Inspect images of any sizes, one after the other."""
+        return [self._inspect(pixels) for pixels in iter_pixels(images)]
+
+    def _inspect(self, image: Image) -> Inspection:
         start = time.perf_counter()
         every = self.detect_from(image, min(self.min_score, self.eval_conf))
         score = max((box.score or 0.0 for box in every), default=0.0)
@@ -112,44 +119,44 @@ class Predictor(OnnxDetector):
         boxes = tuple(box for box in every if (box.score or 0.0) >= self.min_score)
         return Inspection(boxes, defective, score, self.eval_conf, time.perf_counter() - start)
 
-    def predict_batch(self, images: Iterable[Image]) -> Iterator[Inspection]:
-        """Inspect pictures of any sizes, one after the other."""
-        return map(self.predict, images)
+
+OPTIONS = (
+    Option("eval_conf", float, "confidence from which a picture is defective (the model's own)"),
+    Option("min_score", float, "detections below are left out (0.05)"),
+    Option("tile", int, "side in pixels of windows in which large pictures are looked at too"),
+    Option("overlap", float, "share of a window that its neighbour shows too (0.2)"),
+    Option("threads", int, "CPU threads (1)"),
+)
 
 
 def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict defects`: prints an answer a picture; 1 if any could not be read.
+    """`sightbook predict defects`: prints an answer a picture.
 
-    Options: `model` (`potholes`, `pcb`, a run, a path), `json`, `eval_conf`, `min_score` (0.05),
-    `tile`, `overlap` (0.2), `threads` (1), `render` (a folder that gets a `_found.png` a picture).
+    Args:
+        files: pictures, folders, PDFs.
+        options: `json`, `model` (`potholes`, `pcb`, a run, a path), `render` and those of
+            :data:`OPTIONS`.
+
+    Returns:
+        The exit code: 1 if any picture could not be read.
     """
-    known = ("eval_conf", "min_score", "tile", "overlap", "threads")
-    given = options_given("defects", options, (*known, "render"))
-    if given is None:
-        return 2
-    settings = {name: given[name] for name in known if name in given}
-    try:
-        predictor = Predictor(given.get("model"), **settings)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not predictor.calibrated and "eval_conf" not in given:
+    with setting_up():
+        own = settings(options, *(option.name for option in OPTIONS))
+        predictor = Predictor(options.get("model"), **own)
+    if not predictor.calibrated and "eval_conf" not in own:
         print(
             f"{predictor.file}: has no operating point, pictures are called defective from "
             f"{UNCALIBRATED} on; run 03_evaluate_defects on its run and export it again, or give "
-            "one (-o eval_conf 0.4)",
+            "one (--eval-conf 0.4)",
             file=sys.stderr,
         )
-    drawn: set[str] = set()
-
-    def answer(image: Image, picture: Picture) -> Answer:
-        found = predictor.predict(image)
-        if "render" in given:
-            file = Path(str(given["render"])) / f"{free_name(picture.name, drawn)}_found.png"
-            save_image(file, draw_detections(image, found.boxes, found.eval_conf))
-        return found.to_dict(), describe(picture.name, found)
-
-    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
+    return predict_files(
+        files,
+        options,
+        predictor.predict,
+        describe=describe,
+        draw=lambda image, found: draw_detections(image, found.boxes, found.eval_conf),
+    )
 
 
 def describe(name: str, found: Inspection) -> str:

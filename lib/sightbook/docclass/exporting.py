@@ -17,13 +17,14 @@ from sightbook.docclass.evaluation_sets import registered
 from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_static
 from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.params import ExportDocclass
 from sightbook.docclass.predict import MODEL, Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
 from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.exporting import Exported, ExportModel
+from sightbook.exporting import Exported
 from sightbook.files import write_atomic
 from sightbook.weights import find_weights, weights_file
 
@@ -34,7 +35,7 @@ TYPES, VIEWS = 60, 6
 CALIBRATION_VIEWS = 96
 
 
-def export_run(run: Path, params: ExportModel) -> Exported:
+def export_run(run: Path, params: ExportDocclass) -> Exported:
     """Export a run into its own folder.
 
     Raises:
@@ -150,7 +151,7 @@ def measure(
         "batch1_ms": round(spent[1], 3),
         "batch64_ms": round(spent[64], 2),
         "embeddings_s": round((fixed or 64) / spent[64] * 1000),
-        "top1": round(identification(found, bootstrap=0).top1.value, 4),
+        "top1": round(identification(found, bootstrap=0).top1["value"] or 0.0, 4),
         "tpr_1e-2": round(pairs.at(1e-2).tpr, 4),
         "tpr_1e-3": round(pairs.at(1e-3).tpr, 4),
         "types": len(types.names),

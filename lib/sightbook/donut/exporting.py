@@ -26,7 +26,6 @@ from sightbook.donut.lines import LineCrops, SyntheticZones
 from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
-from sightbook.params import ParameterError
 from sightbook.runs import read_json, write_atomic
 from sightbook.weights import find_weights, weights_file
 
@@ -41,10 +40,7 @@ def export_run(run: Path, params: ExportModel) -> Exported:
 
     Raises:
         RunError: no such run, or it holds no trained reader.
-        ParameterError: names and shapes of its graphs are asked to be others.
     """
-    if params.onnx:
-        raise ParameterError("onnx: names and shapes of Donut's graphs are fixed; leave it empty")
     if (run / "page").is_dir():
         from sightbook.donut.page_exporting import export_page_run
 
@@ -67,6 +63,9 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     }
     variants = [measure(run, "float32", lines, texts, params.repeats)]
     if params.int8:
+        for part, name in (("encoder", MODEL), ("finder", FINDER), ("tokens", DECODER)):
+            if parity[part]["weights"] == "fp16":
+                onnx.store_half(run / "int8" / name)  # what int8 left as it was
         variants.append(measure(run / "int8", "int8", lines, texts, params.repeats))
     files = [run / MODEL, run / DECODER, run / FINDER]
     exported = Exported(run, files, parity, variants)
@@ -262,7 +261,7 @@ def measure(
     spent = []
     for index in range(repeats):
         image = render_document(PARITY_SEED, index, (1280, 960), "passport").image
-        spent.append(predictor.read(image).seconds * 1000)
+        spent.append(predictor.predict(image).seconds * 1000)
     files = [folder / part for part in (MODEL, DECODER, FINDER)]
     return {
         "variant": name,

@@ -118,7 +118,7 @@ def read_generated(predictor: Predictor, seed: int, count: int = 2) -> list[plot
     figures = []
     for index in range(count):
         document = render_document(seed, index, (1280, 960))
-        figures.append(reading(document.image, predictor.read(document.image), document.kind))
+        figures.append(reading(document.image, predictor.predict(document.image), document.kind))
     return figures
 
 
@@ -195,7 +195,7 @@ def page_readings(run: Path, pages: int = 8) -> list[Case]:
     predictor = PagePredictor(run / PAGE)
     cases = []
     for index, (image, question) in enumerate(held_out_pages(run, pages)):
-        answer = predictor.read(image, question)
+        answer = predictor.predict(image, question)
         text = json.dumps(answer.json, ensure_ascii=False, indent=1).splitlines()
         cases.append(Case(question or f"page {index}", image, None, text, 1 - answer.confidence))
     return cases

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from sightbook.exporting import ExportModel
 from sightbook.training_params import FitParams
 
 
@@ -125,3 +126,12 @@ class TrainDetection(FitParams):
     fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
     words: str = Field("", description="text file or word list to draw words from; empty: built-in")
     max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+
+
+class ExportOcr(ExportModel):
+    """`04_export` of this line: what all lines take, and pages to measure on."""
+
+    line: Literal["ocr"] = Field("ocr", description="line whose run is exported")
+    data: str = Field(
+        "", description="folder of labelled pages to measure and calibrate on; empty: the run's"
+    )

@@ -14,6 +14,7 @@ from sightbook import onnx
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
+from sightbook.images import ImageLike, as_pixels
 from sightbook.params import repository_root, resolve_path
 from sightbook.runs import RunError, find_run, outputs_root
 
@@ -139,18 +140,23 @@ class OnnxDetector:
         self._outputs = [entry.name for entry in self._session.get_outputs()]
         self.min_score, self.tile, self.overlap = min_score, tile, overlap
 
-    def detect(self, image: Image) -> tuple[Box, ...]:
-        """Objects on a picture, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``, best first.
+    def detect(self, image: ImageLike) -> tuple[Box, ...]:
+        """Objects on an image, as `images.as_pixels` takes it, best first.
 
         Raises:
-            ValueError: no such picture, one smaller than 16 pixels, or one of a shape that the
-                network cannot take.
+            TypeError: no image.
+            ImageError: one that cannot be used.
+            ValueError: one smaller than 16 pixels, or of a shape that the network cannot take.
         """
         return self.detect_from(image, self.min_score)
 
-    def detect_from(self, image: Image, floor: float) -> tuple[Box, ...]:
+    def detect_from(self, image: ImageLike, floor: float) -> tuple[Box, ...]:
         """As `detect`, with all detections from the score `floor` on."""
-        pixels = _checked(image)
+        pixels = as_pixels(image)
+        height, width = pixels.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            size = f"{width}x{height}"
+            raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
         if self.tile is None:
             return self._run(pixels, floor)
         return detect_tiled(pixels, lambda part: self._run(part, floor), self.tile, self.overlap)
@@ -248,14 +254,3 @@ def mask_outlines(
     )
     outlines = [moved(part, left, top) for part in mask_polygons(pasted >= MASK_LEVEL)]
     return tuple(sorted(outlines, key=lambda part: -abs(cv2.contourArea(part))))
-
-
-def _checked(image: Image) -> Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"the picture is {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3] or [H, W]"
-        )
-    if min(image.shape[:2]) < MIN_SIDE:
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
