@@ -95,8 +95,8 @@ def stored_text(parity: Mapping[str, Any]) -> list[str]:
     parts = "" if len(half) == len(parity) else f" ({', '.join(half)})"
     scores = max(part["scores"] for part in half.values())
     return [
-        f"Weights are stored as fp16{parts} and computed with in fp32: half the bytes, and no score "
-        f"further than {scores:.1e} from PyTorch's.",
+        f"Weights are stored as fp16{parts} and computed with in fp32: half the bytes, and no "
+        f"score further than {scores:.1e} from PyTorch's.",
         "",
     ]
 
