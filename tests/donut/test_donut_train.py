@@ -17,9 +17,9 @@ from sightbook.runs import RunError, open_run
 from sightbook.weights import load_weights
 
 SMALL = {
-    "samples": 16,
+    "samples": 8,
     "epochs": 2,
-    "batch_size": 4,
+    "batch_size": 2,
     "documents": 10,
     "finder_epochs": 1,
     "validation_samples": 4,
