@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, Image, Predictor
+from sightbook.detection.inference.predict import MODEL, Image, OnnxDetector
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
 from sightbook.headstamps.synth.photographs import LABELS as HEAD_LABELS
@@ -45,7 +45,7 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
     """Pictures a second of both loops; the fastest of the rounds that follow one to warm up."""
     import torch
 
-    from sightbook.detection.params import TrainDefects
+    from sightbook.defects.params import TrainDefects
     from sightbook.training_task import resolve_precision
 
     torch.set_num_threads(1)
@@ -69,9 +69,9 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
 
 def training_parts(name: str, size: int, count: int, batch: int, precision: str):
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
+    from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
-    from sightbook.detection.params import TrainDefects
+    from sightbook.detection.models.rcnn import new_detector
     from sightbook.detection.training.loader import TrainingPictures, Variation
     from sightbook.images import Skipped
     from sightbook.training import seed_everything
@@ -103,7 +103,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
         seed=0,
         skipped=Skipped(0),
     )
-    return build_detector(DetectorConfig(name, labels, size=size)), pictures, params
+    return new_detector(DetectorConfig(name, labels, size=size)), pictures, params
 
 
 def plain_loop(name: str, size: int, steps: int, batch: int) -> float:
@@ -146,7 +146,7 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
             self.took = time.process_time() - self.started  # the epoch's checkpoint is not its own
 
     detector, pictures, params = training_parts(name, size, steps * batch, batch, precision)
-    detector = detector.to(memory_format=torch.channels_last)  # as `train.train_on` has it
+    detector = detector.to(memory_format=torch.channels_last)  # as `training.train.train_on` has it
     run = open_run("bench", run_name, params, stage="train", resume=False)
     truth = Annotations((), detector.config.labels)
     task = Timed(detector, ValidationPictures([]), truth, run)
@@ -242,15 +242,15 @@ def prediction(pictures: int) -> None:
             file, note = shipped[name] / MODEL, "shipped"
             if not file.is_file():
                 file, note = untrained(Path(folder) / name, line), "untrained, drawn weights"
-            predictor = Predictor(file, line=line)
+            predictor = OnnxDetector(file, line=line)
             images = [draw(index) for index in range(pictures)]
             size = f"{images[0].shape[1]}x{images[0].shape[0]}"
             what = f"{name} ({note}, {predictor.side} px in the model, pictures of {size})"
-            print(f"{what}: {median_ms(predictor.predict, images):.0f} ms")
+            print(f"{what}: {median_ms(predictor.detect, images):.0f} ms")
             if note == "shipped" and line == "headstamps":
-                from sightbook.headstamps.predict import Reader
+                from sightbook.headstamps import Predictor as HeadstampPredictor
 
-                reader = Reader(file)
+                reader = HeadstampPredictor(file)
                 print(f"  found, unrolled and read: {median_ms(reader.read, images):.0f} ms")
 
 
@@ -259,13 +259,13 @@ def untrained(folder: Path, line: str) -> Path:
     everywhere, so it is no faster than a trained one."""
     from sightbook.detection.inference.graph import export_detector
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
+    from sightbook.detection.models.rcnn import new_detector
 
     labels = HEAD_LABELS if line == "headstamps" else KINDS["road"].labels
     name = "maskrcnn_mobilenet" if line == "headstamps" else "fasterrcnn_mobilenet"
     config = DetectorConfig(name, labels, size=512 if line == "headstamps" else 640)
     folder.mkdir()
-    return export_detector(build_detector(config).eval(), folder / MODEL, line)
+    return export_detector(new_detector(config).eval(), folder / MODEL, line)
 
 
 def median_ms(answer: Callable[[Image], object], images: list[Image]) -> float:

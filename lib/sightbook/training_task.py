@@ -1,7 +1,9 @@
 """What a line subclasses to be trained by `training.fit`: a model, its steps, its optimiser."""
 
+import contextlib
 import math
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -69,6 +71,23 @@ class Task(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients for a while; every part goes back to the mode it had.
+
+    What is looked at between two trainings must not go on in evaluation mode, and `fit` leaves
+    modes as they are, for the sake of parts that are frozen on purpose.
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 def is_first_process() -> bool:

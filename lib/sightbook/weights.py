@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sightbook.files import atomic_file
-from sightbook.onnx import FEWEST, half_of
+from sightbook.onnx import half_of
 from sightbook.runs import find_run
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 KEY = "sightbook"
 SUFFIX = ".safetensors"
 OLD_SUFFIX = ".pt"
+
+FEWEST_HALF = 256
+"""Values from which on a tensor is stored as fp16: smaller ones hardly take room."""
 
 _TOLD = 5
 """Tensors, at most, that an error names."""
@@ -73,6 +76,11 @@ def weights_file(folder: Path, name: str) -> Path:
     return old if old.is_file() and not file.is_file() else file
 
 
+def file_names(name: str) -> tuple[str, str]:
+    """A file's name, and the one that it has in older runs."""
+    return name, Path(name).with_suffix(OLD_SUFFIX).name
+
+
 def find_weights(line: str, which: str | Path, name: str) -> Path:
     """The weights of a run that exists; ``latest`` passes over runs without them.
 
@@ -84,8 +92,7 @@ def find_weights(line: str, which: str | Path, name: str) -> Path:
     Raises:
         RunError: no such run, or it holds no such weights.
     """
-    old = Path(name).with_suffix(OLD_SUFFIX).name
-    return weights_file(find_run(line, which, needs=(name, old)), name)
+    return weights_file(find_run(line, which, needs=file_names(name)), name)
 
 
 # --------------------------------------------------------------------------- saving
@@ -118,9 +125,9 @@ def convert(old: Path, half: bool = False) -> Path:
         half: as in :func:`save_weights`.
 
     Raises:
-        WeightsError: as :func:`load_weights`.
+        WeightsError: as :func:`read_weights`.
     """
-    return _write(old.with_suffix(SUFFIX), load_weights(old), half)
+    return _write(old.with_suffix(SUFFIX), read_weights(old), half)
 
 
 def _write(path: Path, weights: Weights, half: bool) -> Path:
@@ -149,7 +156,7 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
 
     # A copy: views of one storage, and channels that lie innermost, are refused by the format.
     plain = tensor.cpu().clone(memory_format=torch.contiguous_format)
-    if half and plain.dtype == torch.float32 and plain.numel() >= FEWEST:
+    if half and plain.dtype == torch.float32 and plain.numel() >= FEWEST_HALF:
         values = half_of(plain.numpy())
         if values is not None:
             return torch.from_numpy(values)
@@ -170,7 +177,7 @@ def load_network(path: Path, build: Callable[[dict[str, Any]], Network]) -> Netw
         FileNotFoundError: no such file.
         WeightsError: it cannot be read, is not of such a network, or its tensors do not fit.
     """
-    weights = load_weights(path)
+    weights = read_weights(path)
     try:
         network = build(weights.config)
     except (TypeError, KeyError) as error:
@@ -182,7 +189,7 @@ def load_network(path: Path, build: Callable[[dict[str, Any]], Network]) -> Netw
     return network.eval()
 
 
-def load_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
     """Read a file of weights; a pickled one of an older run with a DeprecationWarning.
 
     Raises:

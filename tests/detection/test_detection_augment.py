@@ -1,14 +1,19 @@
 """Training pictures: boxes and outlines stay where the pixels are, clean pictures stay clean."""
 
+import pickle
+
 import numpy as np
 import pytest
 from spots import BRIGHT, outline, spotted, write_spots
 
-from sightbook.detection.labels.annotations import Box, ImageRecord, polygon_area
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook.defects import train as defects_train
+from sightbook.defects.params import TrainDefects
+from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.training import augment
-from sightbook.detection.training.augment import Example, clip_polygon, example_of, window
-from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for, drawer
+from sightbook.detection.training.augment import Example, example_of, window
+from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for
+from sightbook.headstamps import train as headstamps_train
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import ImageError, Skipped
 
 STILL = Variation((96, 128), (1.0, 1.0), "none", 0.0, 0.0, 0.0)
@@ -42,16 +47,6 @@ def test_boxes_are_scaled_to_the_picture_and_crowds_left_out():
     assert made.boxes.tolist() == [[5, 10, 15, 30]]
     assert made.labels.tolist() == [2]
     assert made.outlines[0][0].tolist() == outline((5, 10, 15, 30)).tolist()
-
-
-def test_a_polygon_is_cut_at_the_edges():
-    triangle = np.array([(-10, 5), (10, -5), (10, 15)], np.float32)
-    cut = clip_polygon(triangle, 20, 10)
-    assert cut.min() >= 0 and cut[:, 1].max() <= 10
-    # 200 in all; a quarter lies left of 0, and two corners of 25 above 0 and below 10
-    assert polygon_area(triangle) == pytest.approx(200)
-    assert polygon_area(cut) == pytest.approx(200 - 50 - 2 * 25)
-    assert len(clip_polygon(triangle + 100, 20, 10)) == 0
 
 
 def test_what_is_cut_off_too_far_is_not_demanded():
@@ -256,14 +251,22 @@ def test_labelled_and_drawn_pictures_are_mixed_in_their_shares(tmp_path):
     assert len(drawn) == len(set(drawn)) == 60  # none comes twice
 
 
-@pytest.mark.parametrize("params", [TrainDefects(size=160), TrainHeadstamps(size=160)])
-def test_the_lines_draw_their_own_pictures(params):
-    draw, labels = drawer(params, 5)
+@pytest.mark.parametrize(
+    "generator",
+    [
+        defects_train.generator(TrainDefects(size=160)),
+        headstamps_train.generator(TrainHeadstamps(size=160)),
+    ],
+    ids=["defects", "headstamps"],
+)
+def test_the_lines_draw_their_own_pictures(generator):
+    draw, labels = generator.seeded(5), generator.labels
     image, record = draw(3)
     assert image.shape == (record.height, record.width, 3)
     assert {box.label for box in record.boxes} <= set(labels)
     assert (draw(3)[0] == image).all()
-    assert drawer(params, 6)[0](3)[0].tobytes() != image.tobytes()
+    assert generator.seeded(6)(3)[0].tobytes() != image.tobytes()
+    assert (pickle.loads(pickle.dumps(draw))(3)[0] == image).all()  # other processes draw too
 
 
 def test_canvases_have_the_pictures_shape():

@@ -12,15 +12,17 @@ from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from sightbook import onnx
+from sightbook.defects.predict import Predictor
 from sightbook.detection.inference import export as exporting
 from sightbook.detection.inference.export import paired, parity_of
 from sightbook.detection.inference.graph import Graph, export_detector
-from sightbook.detection.inference.predict import Predictor, mask_outlines
+from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector, save_detector
+from sightbook.detection.models.rcnn import new_detector
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError
+from sightbook.weights import save_weights
 
 LABELS = ("hole", "crack")
 SIZES = ((96, 128), (140, 90), (301, 220), (20, 200))
@@ -47,7 +49,7 @@ def trained(name, steps=2, **settings):
     """
     torch.manual_seed(3)
     config = DetectorConfig(name, LABELS, size=128, **settings)
-    detector = build_detector(config).train()
+    detector = new_detector(config).train()
     optimizer = torch.optim.AdamW(detector.parameters(), 1e-3)
     for step in range(steps):
         images, targets = [], []
@@ -168,7 +170,7 @@ def test_a_picture_without_detections_gives_empty_arrays(masked, tmp_path):
         heads.score_thresh = before
     values = onnx.session(file).run(None, {"image": exporting.pixels_of(empty)})
     assert [value.shape for value in values] == [(0, 4), (0,), (0,), (0, 28, 28)]
-    predictor = Predictor(file, line="headstamps")
+    predictor = OnnxDetector(file, line="headstamps")
     assert predictor.detect(empty) == ()
     assert predictor.detect(full)
 
@@ -233,7 +235,7 @@ def run(rcnn, tmp_path, monkeypatch):
     monkeypatch.setenv("SIGHTBOOK_OUTPUTS", str(tmp_path / "outputs"))
     folder = tmp_path / "outputs" / "defects" / "small"
     folder.mkdir(parents=True)
-    save_detector(rcnn, folder / "detector.pt")
+    save_weights(rcnn, folder / "detector.safetensors")
     record = {"line": "defects", "run": "small", "stage": "train", "status": "finished"}
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "params.yaml").write_text(yaml.safe_dump({"model": "fasterrcnn_mobilenet"}))
@@ -260,7 +262,7 @@ def run(rcnn, tmp_path, monkeypatch):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     records.insert(0, ImageRecord("broken.png", 128, 96, image=tmp_path / "broken.png"))
     known = Annotations(tuple(records), LABELS)
-    monkeypatch.setattr(exporting, "known_pictures", lambda *_: known)
+    monkeypatch.setattr("sightbook.defects.export.known_pictures", lambda *_: known)
     return folder
 
 
@@ -283,7 +285,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     card = (run / "model_card.md").read_text()
     for told in (
         "# Model card: defects, run small",
-        "0.625 (0.500–0.750)",
+        "0.625 (0.500 to 0.750)",
         "defective from 0.400 on",
         "recall 0.960, precision 0.500",
         "| int8 |",
@@ -293,16 +295,16 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
 
 
 def test_a_file_is_written_anew_only_when_weights_are_newer(run):
-    file = exporting.ensure_package(run)
+    file = exporting.ensure_package(run, "defects")
     first = file.stat().st_mtime_ns
-    assert exporting.ensure_package(run).stat().st_mtime_ns == first
-    os.utime(run / "detector.pt", (first / 1e9 + 5, first / 1e9 + 5))
-    assert exporting.ensure_package(run).stat().st_mtime_ns != first
+    assert exporting.ensure_package(run, "defects").stat().st_mtime_ns == first
+    os.utime(run / "detector.safetensors", (first / 1e9 + 5, first / 1e9 + 5))
+    assert exporting.ensure_package(run, "defects").stat().st_mtime_ns != first
 
 
 def test_a_folder_without_a_detector_is_refused(run, tmp_path):
-    (run / "detector.pt").unlink()
-    with pytest.raises(RunError, match=r"holds no detector\.pt"):
-        exporting.write_package(run)
-    with pytest.raises(RunError, match=r"holds no run\.json"):
-        exporting.write_package(tmp_path)
+    (run / "detector.safetensors").unlink()
+    with pytest.raises(RunError, match=r"holds no detector\.safetensors"):
+        exporting.write_package(run, "defects")
+    with pytest.raises(RunError, match=r"holds no detector\.safetensors"):
+        exporting.write_package(tmp_path, "defects")

@@ -8,17 +8,21 @@ import torch
 from spots import write_spots
 
 from killed_runs import train_in_process
+from sightbook.defects import train as defects_train
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector, load_detector, save_detector
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook.detection.models.rcnn import load_detector, new_detector
 from sightbook.detection.training import train
-from sightbook.detection.training.sets import detection_sets
+from sightbook.detection.training.sets import DetectionSets
+from sightbook.headstamps import train as headstamps_train
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import save_image
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
 from sightbook.validation import DataError
+from sightbook.weights import save_weights
 
 SMALL = {
     "size": 96,
@@ -36,13 +40,13 @@ SMALL = {
 def run_training(name, **given):
     params = TrainDefects(run=name, **SMALL | given)
     run = open_run("defects", name, params, stage="train")
-    run.finish(train.train(params, run))
+    run.finish(defects_train.train(params, run))
     return run
 
 
 def sets_of(tmp_path, **given):
     params = TrainDefects(run="sets", **SMALL | given)
-    return detection_sets(params, open_run("defects", "sets", params, stage="train"))
+    return defects_train.training_images(params)
 
 
 @pytest.fixture(autouse=True)
@@ -146,9 +150,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, outputs):
         return train_in_process(
             outputs,
             "defects",
-            train="sightbook.detection.training.train.train",
+            train="sightbook.defects.train.train",
             task="sightbook.detection.training.train.DetectionTask",
-            params="sightbook.detection.params.TrainDefects",
+            params="sightbook.defects.params.TrainDefects",
             given=given | {"run": name},
             kill_at=kill_at,
         )
@@ -224,18 +228,19 @@ def test_groups_stay_on_one_side(spots, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "attributes", "outlines", "said"),
+    ("line", "params", "attributes", "outlines", "said"),
     [
-        (TrainHeadstamps, {}, False, r"\d+ of \d+ objects have none"),
-        (TrainDefects, {"text": "RWS"}, True, "text on the objects"),
+        (headstamps_train, TrainHeadstamps, {}, False, r"\d+ of \d+ objects have none"),
+        (defects_train, TrainDefects, {"text": "RWS"}, True, "text on the objects"),
     ],
 )
-def test_labels_that_a_model_cannot_learn_are_refused(tmp_path, params, attributes, outlines, said):
+def test_labels_that_a_model_cannot_learn_are_refused(
+    tmp_path, line, params, attributes, outlines, said
+):
     write_spots(tmp_path / "data", 8, attributes=attributes, outlines=outlines)
     given = params(run="x", data=str(tmp_path / "data"), **SMALL)
-    run = open_run(given.line, "x", given, stage="train")
     with pytest.raises(ParameterError, match=said):
-        detection_sets(given, run)
+        line.training_images(given)
 
 
 def test_there_must_be_objects_to_train_on(tmp_path):
@@ -292,7 +297,7 @@ def test_parameters_reach_the_model(spots, tmp_path):
     given = {"first_stage": first, "anchors": "data", "finest": 4, "box_batch_size_per_image": 24}
     params = TrainDefects(run="sets", data=str(spots), **SMALL, **given)
     sets = sets_of(tmp_path, data=str(spots), **given)
-    detector = train.start_model(params, sets)
+    detector = train.build_detector(params, sets)
     rpn = detector.net.rpn
     assert (rpn.nms_thresh, rpn.train().post_nms_top_n()) == (0.55, 30)
     assert detector.loss_weights["loss_objectness"] == 2.0
@@ -305,8 +310,9 @@ def test_parameters_reach_the_model(spots, tmp_path):
 
 def test_parts_of_the_model_have_rates_of_their_own():
     params = TrainDefects(learning_rate=1e-3, backbone_rate=0.1, head_rate=0.5, weight_decay=0.02)
-    detector = build_detector(DetectorConfig("fasterrcnn_mobilenet", ("spot",), size=96))
-    task = train.DetectionTask(detector, None, Annotations((), ("spot",), None), None)
+    detector = new_detector(DetectorConfig("fasterrcnn_mobilenet", ("spot",), size=96))
+    empty = DetectionSets(None, None, Annotations((), ("spot",), None), np.zeros((0, 2)), {})
+    task = train.DetectionTask(detector, empty)
     task.fit_params = params
     rates, decays = {}, {}
     for group in task.parameter_groups():
@@ -324,7 +330,7 @@ def test_parts_of_the_model_have_rates_of_their_own():
 
 
 def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
-    old = build_detector(
+    old = new_detector(
         DetectorConfig(
             "fasterrcnn_mobilenet",
             ("spot",),
@@ -336,15 +342,15 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
     )
     folder = outputs / "defects" / "earlier"
     folder.mkdir(parents=True)
-    save_detector(old, folder / train.WEIGHTS)
+    save_weights(old, folder / train.WEIGHTS)
     params = TrainDefects(run="sets", data=str(spots), init="earlier", **SMALL)
-    detector = train.start_model(params, sets_of(tmp_path, data=str(spots)))
+    detector = train.build_detector(params, sets_of(tmp_path, data=str(spots)))
     assert detector.config.anchor_sizes == old.config.anchor_sizes
     assert detector.config.channels == 64
     own = detector.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in old.state_dict().items())
     with pytest.raises(ParameterError, match="set model to that"):
-        train.start_model(
+        train.build_detector(
             TrainDefects(run="sets", data=str(spots), init="earlier", model="dfine_nano", **SMALL),
             sets_of(tmp_path, data=str(spots)),
         )

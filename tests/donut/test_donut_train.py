@@ -10,11 +10,12 @@ import torch
 from killed_runs import train_in_process
 from sightbook.donut import train
 from sightbook.donut.data import Record
+from sightbook.donut.documents import Documents
 from sightbook.donut.finder import Finder
 from sightbook.donut.params import TrainDonut
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
-from sightbook.weights import load_weights
+from sightbook.runs import RunError
+from sightbook.weights import read_weights
 
 SMALL = {
     "samples": 8,
@@ -55,7 +56,7 @@ def test_killed_in_mid_epoch_it_ends_where_the_undisturbed_run_ends(tmp_path):
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     assert metrics[0] == metrics[1]
     assert metrics[0]["validation/cer"] >= 0 and "finder/validation/zone_iou" in metrics[0]
-    weights = [load_weights(folder / "reader.safetensors").tensors for folder in folders]
+    weights = [read_weights(folder / "reader.safetensors").tensors for folder in folders]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     for folder in folders:
         record = json.loads((folder / "run.json").read_text())
@@ -69,17 +70,17 @@ def params_for(tmp_path, **changes):
 
 def test_weights_never_fall_back_in_silence(tmp_path):
     with pytest.raises(ParameterError, match="no pretrained weights for the zone road"):
-        train.start_reader(params_for(tmp_path, init="pretrained"))
+        train.build_reader(params_for(tmp_path, init="pretrained"))
     with pytest.raises(RunError, match="nosuchrun"):
-        train.start_reader(params_for(tmp_path, init="nosuchrun"))
+        train.build_reader(params_for(tmp_path, init="nosuchrun"))
 
 
 def test_a_finder_needs_corners_to_train_on(tmp_path):
     bare = Record(tmp_path / "x.png", [{"mrz": {"type": "TD3", "lines": ["A" * 44] * 2}}])
     params = params_for(tmp_path, data=str(tmp_path))
-    run = open_run("donut", params.run, params, stage="train")
+    dataset = Documents({"train": [bare], "validation": [bare]}, {})
     with pytest.raises(ParameterError, match="use finder: reference"):
-        train.train_finder(params, run, {"train": [bare], "validation": [bare]})
+        train.training_zones(params, dataset)
 
 
 def test_documents_without_corners_are_located_once(tmp_path, monkeypatch):

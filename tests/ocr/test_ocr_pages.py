@@ -102,6 +102,32 @@ def test_two_workers_write_what_one_does(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_writing_that_was_cut_off_goes_on_and_ends_with_the_same_files(tmp_path, monkeypatch):
+    def draw(folder):
+        return write_pages(folder, 2, seed=5, workers=1, held_back=2)
+
+    whole, cut = draw(tmp_path / "whole"), tmp_path / "cut" / "annotations.jsonl"
+    drawn = []
+
+    def stopped(seed, index, **how):
+        drawn.append((how["validation"], index))
+        if len(drawn) == 4:
+            raise KeyboardInterrupt
+        return render_page(seed, index, **how)
+
+    monkeypatch.setattr(pages, "render_page", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        draw(cut.parent)
+    assert not cut.exists()
+    assert draw(cut.parent) == cut
+    assert drawn == [(False, 0), (False, 1), (True, 0), (True, 1), (True, 1)]
+    ends = [
+        {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (whole.parent, cut.parent)
+    ]
+    assert ends[0] == ends[1] and len(ends[0]) == 5
+
+
 def test_word_polygons_hug_their_ink():
     sheet = blank()
     (mark,) = write(sheet, sans(40), "Hag", 50, 100)

@@ -9,9 +9,10 @@ import pytest
 
 from sightbook import onnx
 from sightbook.images import encode_image
+from sightbook.metrics.bootstrap import values_of
 from sightbook.ocr import rten
 from sightbook.ocr.export import check_operators
-from sightbook.ocr.metrics import evaluate_pages, values
+from sightbook.ocr.metrics import evaluate_pages
 from sightbook.ocr.predict import Predictor
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import repository_root
@@ -37,21 +38,21 @@ def letters():
 
 def test_letters_are_read(letters):
     predictor = Predictor()
-    found = [predictor.read(sample.image) for sample in letters]
-    figures = values(evaluate_pages([sample.page for sample in letters], found, resamples=0))
+    found = [predictor.predict(sample.image) for sample in letters]
+    figures = values_of(evaluate_pages([sample.page for sample in letters], found, resamples=0))
     assert figures["words/F"] > 0.8
     assert figures["text/CER"] < 0.2
 
 
 def test_an_empty_page_is_an_empty_result():
-    page = Predictor().read(np.full((400, 300, 3), 255, np.uint8))
+    page = Predictor().predict(np.full((400, 300, 3), 255, np.uint8))
     assert page.paragraphs == ()
     assert page.text() == ""
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3)])
 def test_pictures_of_hardly_any_pixels_are_read_as_empty(shape):
-    assert list(Predictor().read(np.full((*shape, 3), 128, np.uint8)).words()) == []
+    assert list(Predictor().predict(np.full((*shape, 3), 128, np.uint8)).words()) == []
 
 
 @pytest.mark.parametrize("part", PARTS)

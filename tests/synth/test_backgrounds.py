@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sightbook.synth import backgrounds
-from sightbook.synth.fingers import draw_finger, draw_flat_finger
+from sightbook.synth.fingers import draw_bent_finger, draw_finger, draw_flat_finger
 
 
 def rng(seed):
@@ -14,6 +14,7 @@ def rng(seed):
 PAINTERS = {
     "desk": lambda seed: backgrounds.desk(rng(seed), 120, 90),
     "small": lambda seed: backgrounds.small_background(rng(seed), 96),
+    "ground": lambda seed: backgrounds.draw_background(rng(seed), 120, 90),
 }
 
 
@@ -30,6 +31,7 @@ def test_a_background_follows_from_its_seed_alone(paint):
 def test_sizes_are_those_asked_for():
     assert backgrounds.desk(rng(1), 131, 77).shape == (77, 131, 3)
     assert backgrounds.small_background(rng(1), 51).shape == (51, 51, 3)
+    assert backgrounds.draw_background(rng(1), 131, 77).shape == (77, 131, 3)
 
 
 def test_clouds_are_smooth_noise_of_about_unit_deviation():
@@ -50,6 +52,9 @@ def test_a_finger_lies_where_it_is_put():
     for draw in (
         lambda image: draw_finger(rng(1), image, np.array([30.0, 40]), np.array([30.0, 99]), 12),
         lambda image: draw_flat_finger(image, (30, 40), (30, 99), 12, (230, 190, 160)),
+        lambda image: draw_bent_finger(
+            rng(1), image, *np.array([[30.0, 40], [30, 70], [30, 99]]), 12, np.full(3, 200)
+        ),
     ):
         image = np.zeros((100, 80, 3), np.uint8)
         draw(image)

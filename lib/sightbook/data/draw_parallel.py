@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 
 from sightbook.files import write_atomic
 
+JOURNAL = ".drawn.jsonl"
+"""The journal's name in a data set's folder: hidden, and gone when the data set is whole."""
+
 _AHEAD = 4  # samples begun per worker: enough that none waits, few enough to lose little
 
 T = TypeVar("T")

@@ -17,13 +17,14 @@ from sightbook.docclass.evaluation_sets import registered
 from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_static
 from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.params import ExportDocclass
 from sightbook.docclass.predict import MODEL, Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
 from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.exporting import Exported, ExportModel
+from sightbook.exporting import Exported
 from sightbook.files import write_atomic
 from sightbook.weights import find_weights, weights_file
 
@@ -34,7 +35,7 @@ TYPES, VIEWS = 60, 6
 CALIBRATION_VIEWS = 96
 
 
-def export_run(run: Path, params: ExportModel) -> Exported:
+def export_run(run: Path, params: ExportDocclass) -> Exported:
     """Export a run into its own folder.
 
     Raises:
@@ -46,13 +47,16 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
     samples = min(len(views), params.samples)
     model = load_embedder(find_weights("docclass", run, WEIGHTS))
-    parity = {"embedding": parity_of(model, file, types, views[:: max(1, len(views) // samples)])}
-    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    target = run / "int8" / MODEL
     if params.int8:
-        target = run / "int8" / MODEL
         target.parent.mkdir(exist_ok=True)
         seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
         quantize_static(file, target, seen)
+    few = views[:: max(1, len(views) // samples)]
+    compare = partial(parity_of, model, types=types, views=few)
+    parity = {"embedding": onnx.with_half_weights(file, compare, params.weights == "fp16")}
+    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    if params.int8:
         variants.append(measure(target, "int8", types, views, labels, params.repeats))
     one = torch.rand(1, 3, model.config.side, model.config.side)
     speed = {
@@ -92,20 +96,25 @@ def metadata(run: Path) -> dict[str, Any]:
 
 def parity_of(
     model: Embedder, file: Path, types: Store, views: NDArray[np.uint8]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Difference of embeddings between onnxruntime and PyTorch, and whether they answer alike.
 
     Returns:
-        As `onnx.parity`, `same_top1`: share of views whose nearest template is the same one, and
-        `views`.
+        As `onnx.parity`; `scores`: largest difference of a view's similarity to a template;
+        `same_top1`: share of views whose nearest template is the same one; and `views`.
     """
     predictor = Predictor(file)
     clean, _ = registered(types)
     ours, theirs = predictor.embed(views), embed(model, views)
     templates = predictor.embed(types.pixels), embed(model, clean)
-    answers = [(e @ t.T).argmax(axis=1) for e, t in zip((ours, theirs), templates, strict=True)]
-    same = float((answers[0] == answers[1]).mean())
-    return {**onnx.parity([ours], [theirs]), "same_top1": same, "views": len(views)}
+    scores = [e @ t.T for e, t in zip((ours, theirs), templates, strict=True)]
+    same = float((scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean())
+    return {
+        **onnx.parity([ours], [theirs]),
+        "scores": float(np.abs(scores[0] - scores[1]).max()),
+        "same_top1": same,
+        "views": len(views),
+    }
 
 
 def measure(
@@ -142,7 +151,7 @@ def measure(
         "batch1_ms": round(spent[1], 3),
         "batch64_ms": round(spent[64], 2),
         "embeddings_s": round((fixed or 64) / spent[64] * 1000),
-        "top1": round(identification(found, bootstrap=0).top1.value, 4),
+        "top1": round(identification(found, bootstrap=0).top1["value"] or 0.0, 4),
         "tpr_1e-2": round(pairs.at(1e-2).tpr, 4),
         "tpr_1e-3": round(pairs.at(1e-3).tpr, 4),
         "types": len(types.names),

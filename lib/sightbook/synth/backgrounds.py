@@ -22,7 +22,7 @@ Image = NDArray[np.uint8]
 Field = NDArray[np.float32]
 Tone = NDArray[np.float64]
 
-# --- what textures are made of --------------------------------------------------------------------
+# --- what textures are made of ------------------------------------------------------------------
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
@@ -79,7 +79,7 @@ def between(share: NDArray[np.floating], low: Tone, high: Tone) -> Image:
     return np.clip(low + (high - low) * share[..., None], 0, 255).astype(np.uint8)
 
 
-# --- desks: kept sheets, coloured anew ------------------------------------------------------------
+# --- desks: kept sheets, coloured anew ----------------------------------------------------------
 
 DESKS = 30
 """Different sheets."""
@@ -184,7 +184,7 @@ def desk(rng: np.random.Generator, width: int, height: int) -> Image:
     return np.asarray(cv2.LUT(cv2.merge([grey, grey, grey]), table), np.uint8)
 
 
-# --- squares of about a hundred pixels -----------------------------------------------------------
+# --- squares of about a hundred pixels ----------------------------------------------------------
 
 
 def small_background(rng: np.random.Generator, size: int) -> Image:
@@ -289,3 +289,125 @@ def _litter(picture: Image, rng: np.random.Generator) -> None:
     else:
         end = (int(x + rng.integers(-size, size)), int(y + rng.integers(-size, size)))
         cv2.line(picture, (x, y), end, color, int(rng.integers(1, 9)), cv2.LINE_AA)
+
+
+# --- grounds drawn anew -------------------------------------------------------------------------
+
+_GROUND_WOODS = (
+    ((150, 88, 38), (226, 150, 78)), ((84, 52, 32), (158, 108, 70)), ((46, 30, 24), (98, 68, 52)),
+    ((168, 132, 92), (230, 204, 166)), ((100, 52, 34), (170, 98, 64)),
+)  # fmt: skip
+
+
+def draw_background(rng: np.random.Generator, width: int, height: int) -> Image:
+    """Something to lie on, uint8 RGB ``[height, width, 3]``."""
+    small = (max(8, height // 2), max(8, width // 2))
+    draw = rng.random()
+    if draw < 0.3:
+        picture = _ground_wood(rng, small)
+    elif draw < 0.5:
+        picture = _ground_cloth(rng, small)
+    elif draw < 0.65:
+        picture = _ground_soil(rng, small)
+    elif draw < 0.75:
+        picture = _ground_blocks(rng, small)
+    elif draw < 0.85:
+        picture = _ground_mottled(rng, small, rng.uniform(60, 200), 0.14)
+    else:
+        picture = _ground_mottled(rng, small, rng.uniform(10, 250), 0.03)
+    if rng.random() < 0.25:  # the edge of the table, and what lies beyond
+        other = (_ground_cloth if rng.random() < 0.5 else _ground_blocks)(rng, small)
+        line = rng.uniform(0.1, 0.4) * small[0]
+        slope = rng.normal(0, 0.15)
+        rows, columns = np.mgrid[0 : small[0], 0 : small[1]]
+        beyond = rows < line + slope * columns
+        picture = np.where(beyond[..., None], other, picture)
+    enlarged = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+    lit = degrade.uneven_light(np.asarray(enlarged, np.uint8), rng, rng.uniform(0, 0.6))
+    return degrade.cast_shadow(lit, rng, rng.uniform(0.2, 0.8)) if rng.random() < 0.3 else lit
+
+
+def _ramp(field: Field, low: Tone, high: Tone) -> Image:
+    """A field of about unit deviation as colours between two."""
+    return between(np.clip(0.5 + field / 4, 0, 1), low, high)
+
+
+def _two_tones(rng: np.random.Generator, contrast: float) -> tuple[Tone, Tone]:
+    """A dark and a light tone of one colour."""
+    high = random_tone(rng, 40)
+    return high * (1 - contrast), high
+
+
+def _ground_wood(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    rows, columns = shape
+    y = np.arange(rows, dtype=np.float32)[:, None]
+    rings = np.sin((y + rng.uniform(3, 20) * clouds(rng, shape, 3, 1)) / rng.uniform(3, 14))
+    fibre = smooth_noise(rng, (rows, columns // 12 + 2), shape)
+    field = rng.uniform(0.2, 0.9) * rings + 0.5 * fibre + 0.7 * clouds(rng, shape, 4, 3)
+    low, high = _GROUND_WOODS[int(rng.integers(len(_GROUND_WOODS)))]
+    picture = _ramp(field.astype(np.float32), np.array(low, float), np.array(high, float))
+    return np.rot90(picture) if rng.random() < 0.4 and rows == columns else picture
+
+
+def _ground_cloth(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
+    pitch = rng.uniform(2.5, 7)
+    field = 0.5 * weave(columns, rows, pitch, pitch) + rng.uniform(0.3, 1.0) * clouds(
+        rng, shape, 3, 3
+    )
+    picture = _ramp(field, *_two_tones(rng, rng.uniform(0.2, 0.7)))
+    if rng.random() < 0.4:  # checks
+        wide = rng.uniform(20, 90)
+        checks = (np.sin(2 * np.pi * columns / wide) > 0).astype(np.float32)
+        checks += np.sin(2 * np.pi * rows / wide) > 0
+        other = _two_tones(rng, 0.5)[1]
+        picture = np.clip(picture + (other - picture) * checks[..., None] * 0.4, 0, 255).astype(
+            np.uint8
+        )
+    return picture
+
+
+def _ground_soil(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    brown = np.array([rng.uniform(80, 170), rng.uniform(65, 130), rng.uniform(45, 100)])
+    field = clouds(rng, shape, 6, 5) + 0.8 * grain(rng, shape)
+    picture = _ramp(field.astype(np.float32), brown * 0.35, brown * 1.35)
+    for _ in range(int(rng.integers(10, 60))):  # gravel and leaves
+        at = (int(rng.integers(shape[1])), int(rng.integers(shape[0])))
+        axes = (int(rng.integers(1, 12)), int(rng.integers(1, 7)))
+        tone = np.clip(brown * rng.uniform(0.4, 1.6) + rng.normal(0, 12, 3), 0, 255).tolist()
+        cv2.ellipse(picture, at, axes, rng.uniform(0, 180), 0, 360, tone, -1, cv2.LINE_AA)
+    return picture
+
+
+def _ground_blocks(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    """Rows of dark or light blocks: keyboards, tiles, bricks."""
+    low, high = _two_tones(rng, 0.4)
+    if rng.random() < 0.6:
+        low, high = low * 0.15 + 8, high * 0.2 + 18
+    picture = _ramp(clouds(rng, shape, 5, 3), low * 0.6, low)
+    side = rng.uniform(0.06, 0.16) * max(shape)
+    wide = side * rng.uniform(1.0, 2.2)
+    gap = side * rng.uniform(0.06, 0.2)
+    for row in range(int(shape[0] / side) + 1):
+        shift = rng.uniform(-1, 0) * wide
+        for column in range(int(shape[1] / wide) + 2):
+            x0, y0 = shift + column * wide + gap, row * side + gap
+            tone = np.clip(high * rng.uniform(0.85, 1.15), 0, 255).tolist()
+            corner = (int(x0 + wide - 2 * gap), int(y0 + side - 2 * gap))
+            cv2.rectangle(picture, (int(x0), int(y0)), corner, tone, -1)
+    angle = rng.normal(0, 12)
+    centre = (shape[1] / 2, shape[0] / 2)
+    matrix = np.array(cv2.getRotationMatrix2D(centre, angle, 1.35))
+    turned = cv2.warpAffine(
+        picture, matrix, (shape[1], shape[0]), borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(turned, np.uint8)
+
+
+def _ground_mottled(
+    rng: np.random.Generator, shape: tuple[int, int], level: float, depth: float
+) -> Image:
+    """Concrete, paper, paint: one tone with grain."""
+    tone = np.clip(level + rng.normal(0, 0.06, 3) * level, 5, 250)
+    field = clouds(rng, shape, 4, 4) + grain(rng, shape)
+    return _ramp(field.astype(np.float32), tone * (1 - 2 * depth), tone * (1 + 2 * depth))

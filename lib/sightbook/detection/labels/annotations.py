@@ -105,6 +105,29 @@ class ImageRecord:
         """The same picture with other objects."""
         return replace(self, boxes=tuple(boxes))
 
+    def to_dict(self) -> dict[str, Any]:
+        """All but the file, exactly, as JSON can hold it; `from_dict` reads it."""
+        boxes = [
+            {**vars(box), "polygons": [polygon.tolist() for polygon in box.polygons]}
+            for box in self.boxes
+        ]
+        return {**vars(self), "boxes": boxes, "image": None}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any], image: Path | None = None) -> Self:
+        """The record that `to_dict` wrote, and its picture's file."""
+        boxes = tuple(
+            Box(
+                **{
+                    **box,
+                    "xyxy": tuple(box["xyxy"]),
+                    "polygons": tuple(np.array(polygon, np.float32) for polygon in box["polygons"]),
+                }
+            )
+            for box in row["boxes"]
+        )
+        return cls(**{**row, "boxes": boxes, "image": image})
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -154,12 +177,6 @@ def polygons_box(polygons: Iterable[Points]) -> XYXY:
     points = np.concatenate([np.asarray(polygon, np.float32) for polygon in polygons])
     (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
     return left, top, right, bottom
-
-
-def polygon_area(polygon: Points) -> float:
-    """Area of a polygon without crossings (Gauss's formula), pixels²."""
-    x, y = np.asarray(polygon, np.float64).T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def _label(record: ImageRecord) -> list[Any]:

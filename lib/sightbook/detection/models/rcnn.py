@@ -10,7 +10,7 @@ longer side is `DetectorConfig.size`; that belongs to the model and is exported 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,8 +35,8 @@ from sightbook.detection.models.config import (
 )
 from sightbook.detection.models.dfine import build_dfine, pretrained_dfine
 from sightbook.detection.params import SMALL
-from sightbook.files import atomic_file
 from sightbook.params import ParameterError
+from sightbook.weights import load_network
 
 Target = dict[str, Tensor]
 
@@ -108,7 +108,7 @@ def _in_full_precision(module: nn.Module, inputs: Any, output: Any) -> Any:
     return type(output)(_in_full_precision(module, inputs, part) for part in output)
 
 
-def build_detector(config: DetectorConfig) -> Detector:
+def new_detector(config: DetectorConfig) -> Detector:
     """Build a detector with weights drawn at random.
 
     Raises:
@@ -137,6 +137,15 @@ def build_detector(config: DetectorConfig) -> Detector:
     return Detector(config, net)
 
 
+def use_anchors(
+    detector: Detector, sizes: Sequence[Sequence[float]], ratios: Sequence[float]
+) -> None:
+    """Give an R-CNN other anchors, as many at each place; its weights stay."""
+    levels = tuple(map(tuple, sizes))
+    detector.config = replace(detector.config, anchor_sizes=levels, anchor_ratios=tuple(ratios))
+    detector.net.rpn.anchor_generator = _anchors(detector.config, levels)
+
+
 def anchor_levels(config: DetectorConfig) -> tuple[tuple[float, ...], ...]:
     """Sizes of the anchors that a model usually has, by level."""
     if config.name in SMALL:
@@ -159,7 +168,9 @@ def load_pretrained(detector: Detector) -> None:
     try:
         if config.name in TORCHVISION:
             weights = get_model_weights(config.name)["DEFAULT"]
-            net, state = detector.net, weights.get_state_dict(progress=False, check_hash=True)
+            net = detector.net
+            # a pickled file, of which nothing but tensors is to be read
+            state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         elif config.name in DFINE:
             net, state = detector.net.model, pretrained_dfine()
         else:
@@ -219,19 +230,13 @@ def start_from(detector: Detector, file: Path) -> None:
     print(f"init: {file}, {left or 'nothing'} starts anew", flush=True)
 
 
-def save_detector(detector: Detector, path: Path) -> None:
-    """Write weights and what is needed to build the model again."""
-    weights = {name: value.detach().cpu() for name, value in detector.state_dict().items()}
-    with atomic_file(path) as beside:
-        torch.save({"config": asdict(detector.config), "weights": weights}, beside)
-
-
 def load_detector(path: Path) -> Detector:
-    """Build a detector from its file, ready to find."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    detector = build_detector(DetectorConfig(**content["config"]))
-    detector.load_state_dict(content["weights"])
-    return detector.eval()
+    """Build a detector from its file, ready to find.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: new_detector(DetectorConfig(**config)))
 
 
 # ------------------------------------------------------------------ R-CNNs

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sightbook.headstamps.synth.layouts import Mark, Plan
 from sightbook.headstamps.synth.letters import Letter, place, strike
-from sightbook.headstamps.synth.metal import Floats, Room, clouds, metal_colour, reflect, slopes
+from sightbook.headstamps.synth.metal import Floats, Room, metal_colour, reflect, slopes
+from sightbook.synth.backgrounds import clouds
 
 Picture = NDArray[np.uint8]
 
@@ -30,7 +31,7 @@ _METALS = {
 
 
 @dataclass(frozen=True)
-class Head:
+class SyntheticHead:
     """A head as it is drawn.
 
     Attributes:
@@ -55,7 +56,7 @@ class _Polar:
 
 def draw_head(
     rng: np.random.Generator, plan: Plan, radius: float, room: Room, tilt: tuple[float, float]
-) -> Head:
+) -> SyntheticHead:
     """Draw a head.
 
     Args:
@@ -108,7 +109,7 @@ def draw_head(
     exposure = rng.uniform(0.65, 1.2)
     # Film's shoulder: reflections of lamps burn out softly.
     toned = 255 * (1 - np.exp(-1.5 * exposure * np.maximum(lit, 0)))
-    return Head(np.clip(toned, 0, 255).astype(np.uint8), radius, letters, metal)
+    return SyntheticHead(np.clip(toned, 0, 255).astype(np.uint8), radius, letters, metal)
 
 
 def _metal(rng: np.random.Generator, plan: Plan) -> str:
