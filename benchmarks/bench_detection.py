@@ -27,12 +27,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # one core is what is compared
 import cv2
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.coco_metrics import coco_numbers, evaluate_boxes
-from sightbook.detection.predict import MODEL, Image, Predictor
-from sightbook.detection.synth.headstamps import LABELS as HEAD_LABELS
-from sightbook.detection.synth.headstamps import render_headstamps, render_strip
-from sightbook.detection.synth.surfaces import KINDS, render_surface
+from sightbook.defects.synth.surfaces import KINDS, render_surface
+from sightbook.detection.inference.predict import MODEL, Image, Predictor
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
+from sightbook.headstamps.synth.photographs import LABELS as HEAD_LABELS
+from sightbook.headstamps.synth.photographs import render_headstamps, render_strip
 from sightbook.params import repository_root
 
 REFERENCE = repository_root() / "outputs" / "reference"
@@ -69,9 +69,10 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
 
 def training_parts(name: str, size: int, count: int, batch: int, precision: str):
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
-    from sightbook.detection.loader import TrainingPictures, Variation
-    from sightbook.detection.models import DetectorConfig, build_detector
+    from sightbook.detection.models.config import DetectorConfig
+    from sightbook.detection.models.rcnn import build_detector
     from sightbook.detection.params import TrainDefects
+    from sightbook.detection.training.loader import TrainingPictures, Variation
     from sightbook.images import Skipped
     from sightbook.training import seed_everything
 
@@ -109,7 +110,7 @@ def plain_loop(name: str, size: int, steps: int, batch: int) -> float:
     """What `train_one_epoch` of torchvision's references does; pictures a second."""
     import torch
 
-    from sightbook.detection.loader import collate_pictures
+    from sightbook.detection.training.loader import collate_pictures
 
     detector, pictures, _ = training_parts(name, size, steps * batch, batch, "32")
     detector.train()
@@ -132,8 +133,8 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
     """`training.fit` with all that it does beside: AdamW, EMA, clipping, records of each step."""
     import torch
 
-    from sightbook.detection.loader import ValidationPictures, collate_pictures
-    from sightbook.detection.train import DetectionTask
+    from sightbook.detection.training.loader import ValidationPictures, collate_pictures
+    from sightbook.detection.training.train import DetectionTask
     from sightbook.runs import open_run
     from sightbook.training import fit
 
@@ -247,7 +248,7 @@ def prediction(pictures: int) -> None:
             what = f"{name} ({note}, {predictor.side} px in the model, pictures of {size})"
             print(f"{what}: {median_ms(predictor.predict, images):.0f} ms")
             if note == "shipped" and line == "headstamps":
-                from sightbook.detection.predict_headstamps import Reader
+                from sightbook.headstamps.predict import Reader
 
                 reader = Reader(file)
                 print(f"  found, unrolled and read: {median_ms(reader.read, images):.0f} ms")
@@ -256,8 +257,9 @@ def prediction(pictures: int) -> None:
 def untrained(folder: Path, line: str) -> Path:
     """The small model of a line with weights drawn at random, exported; it finds a hundred things
     everywhere, so it is no faster than a trained one."""
-    from sightbook.detection.export import export_detector
-    from sightbook.detection.models import DetectorConfig, build_detector
+    from sightbook.detection.inference.graph import export_detector
+    from sightbook.detection.models.config import DetectorConfig
+    from sightbook.detection.models.rcnn import build_detector
 
     labels = HEAD_LABELS if line == "headstamps" else KINDS["road"].labels
     name = "maskrcnn_mobilenet" if line == "headstamps" else "fasterrcnn_mobilenet"

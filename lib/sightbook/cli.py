@@ -331,8 +331,8 @@ def doctor() -> None:
 
 
 _DETECTION = {
-    "defects": "sightbook.detection.predict",
-    "headstamps": "sightbook.detection.predict_headstamps",
+    "defects": "sightbook.detection.inference.predict",
+    "headstamps": "sightbook.headstamps.predict",
 }
 """Lines that share a folder, and the modules that predict."""
 

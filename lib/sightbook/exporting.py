@@ -15,8 +15,8 @@ LINES = {
     "donut": "sightbook.donut.exporting",
     "docclass": "sightbook.docclass.exporting",
     "ocr": "sightbook.ocr.exporting",
-    "defects": "sightbook.detection.exporting",
-    "headstamps": "sightbook.detection.exporting",
+    "defects": "sightbook.detection.inference.export",
+    "headstamps": "sightbook.detection.inference.export",
 }
 """Line to the module whose `export_run(run, params)` does the work."""
 

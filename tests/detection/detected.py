@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 
 
 def record(name, *boxes, size=(400, 300), group=""):

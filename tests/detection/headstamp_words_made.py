@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sightbook.detection.annotations import Box, polygons_box
-from sightbook.detection.headstamp_reading import Head, Outline
-from sightbook.detection.headstamp_words import Word
-from sightbook.detection.unroll import Ellipse, unroll
+from sightbook.detection.labels.annotations import Box, polygons_box
+from sightbook.headstamps.read import Head, Outline
+from sightbook.headstamps.unroll import Ellipse, unroll
+from sightbook.headstamps.words import Word
 from sightbook.ocr.engine import LineText
 
 CASE = Ellipse(200, 200, 150, 150)

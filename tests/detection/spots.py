@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.augment import Example
-from sightbook.detection.coco import write_coco
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.training.augment import Example
 from sightbook.images import save_image
 
 BRIGHT = 200

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord, polygons_box
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 
 SQUARE = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], np.float32)
 
@@ -57,7 +57,7 @@ def test_fingerprint_sees_labels_but_not_the_order():
 
 def test_reading_labels_needs_no_torch():
     code = (
-        "import sys, sightbook.detection.data, sightbook.detection.consensus, "
-        "sightbook.detection.merge; assert 'torch' not in sys.modules"
+        "import sys, sightbook.detection.labels.read, sightbook.detection.labels.consensus, "
+        "sightbook.detection.labels.merge; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

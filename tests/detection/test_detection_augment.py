@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from spots import BRIGHT, outline, spotted, write_spots
 
-from sightbook.detection import augment
-from sightbook.detection.annotations import Box, ImageRecord, polygon_area
-from sightbook.detection.augment import Example, clip_polygon, example_of, window
-from sightbook.detection.loader import TrainingPictures, Variation, canvas_for, drawer
+from sightbook.detection.labels.annotations import Box, ImageRecord, polygon_area
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook.detection.training import augment
+from sightbook.detection.training.augment import Example, clip_polygon, example_of, window
+from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for, drawer
 from sightbook.images import ImageError, Skipped
 
 STILL = Variation((96, 128), (1.0, 1.0), "none", 0.0, 0.0, 0.0)

@@ -7,23 +7,18 @@ import numpy as np
 import pytest
 
 from detection.detected import box, dataset, random_set, record
-from sightbook.detection import coco_metrics
-from sightbook.detection.coco_metrics import (
+from sightbook.detection.labels.read import read_annotations
+from sightbook.detection.metrics import coco as coco_metrics
+from sightbook.detection.metrics.coco import (
     ALL,
     CONFIDENCES,
     NUMBERS,
     coco_numbers,
     evaluate_boxes,
+    evaluated,
 )
-from sightbook.detection.coco_tables import evaluated
-from sightbook.detection.data import read_annotations
-from sightbook.detection.errors import (
-    box_iou,
-    confusion_matrix,
-    count_errors,
-    find_errors,
-)
-from sightbook.detection.scoring import draw_again
+from sightbook.detection.metrics.errors import box_iou, confusion_matrix, count_errors, find_errors
+from sightbook.detection.metrics.scoring import draw_again
 from sightbook.params import repository_root
 
 SHARED = repository_root().parent / "shared" / "data"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.detection.annotations import Box, polygons_box
-from sightbook.detection.coco import write_coco
-from sightbook.detection.csv_versions import write_csv
-from sightbook.detection.data import format_of, read_annotations
-from sightbook.detection.masks import mask_objects, mask_polygons, polygons_mask
+from sightbook.detection.labels.annotations import Box, polygons_box
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.labels.csv_versions import write_csv
+from sightbook.detection.labels.masks import mask_objects, mask_polygons, polygons_mask
+from sightbook.detection.labels.read import format_of, read_annotations
 from sightbook.images import Skipped
 from sightbook.validation import DataError, Report
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.cross_validation import held_out_report
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.training.train import held_out_report
 
 HOLE = (10.0, 10.0, 30.0, 30.0)
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.csv_versions import (
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.csv_versions import (
     find_versions,
     read_csv,
     resolve,
     write_csv,
     write_version,
 )
-from sightbook.detection.data import read_annotations, read_version
+from sightbook.detection.labels.read import read_annotations, read_version
 from sightbook.images import Skipped
 from sightbook.validation import DataError, Report
 

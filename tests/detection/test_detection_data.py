@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.checks import Pictures
-from sightbook.detection.coco import write_coco
-from sightbook.detection.csv_versions import write_csv
-from sightbook.detection.data import folds, read_annotations, split_annotations
-from sightbook.detection.label_check import box_sides, class_table, copies, split_leaks
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.checks import Pictures
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.labels.csv_versions import write_csv
+from sightbook.detection.labels.read import folds, read_annotations, split_annotations
+from sightbook.detection.labels.statistics import box_sides, class_table, copies, split_leaks
 from sightbook.validation import DataError, Report
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

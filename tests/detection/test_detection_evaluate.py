@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.detection import evaluate_headstamps
-from sightbook.detection import evaluation_sets as evaluation_sets_room
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.coco import write_coco
-from sightbook.detection.evaluate import detect_all, evaluate
-from sightbook.detection.evaluate_headstamps import AS_READ, FOUND, TRUE
-from sightbook.detection.evaluation_sets import Sets, detector_run, evaluation_sets
-from sightbook.detection.label_check import content_key
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
-from sightbook.detection.params_evaluate import EvaluateDefects, EvaluateHeadstamps
-from sightbook.detection.summary import summary_row
-from sightbook.detection.unroll import Ellipse
+from sightbook.defects.evaluate import evaluate
+from sightbook.detection.inference.detect_all import detect_all
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.labels.statistics import content_key
+from sightbook.detection.metrics import sets as evaluation_sets_room
+from sightbook.detection.metrics.sets import Sets, detector_run, evaluation_sets
+from sightbook.detection.metrics.summary import summary_row
+from sightbook.detection.params import (
+    EvaluateDefects,
+    EvaluateHeadstamps,
+    TrainDefects,
+    TrainHeadstamps,
+)
 from sightbook.files import plain
+from sightbook.headstamps import evaluate as evaluate_headstamps
+from sightbook.headstamps.evaluate import AS_READ, FOUND, TRUE
+from sightbook.headstamps.unroll import Ellipse
 from sightbook.images import Skipped, TooManySkipped
 from sightbook.ocr.engine import LineText
 from sightbook.params import ParameterError

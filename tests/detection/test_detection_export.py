@@ -12,12 +12,13 @@ from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from sightbook import onnx
-from sightbook.detection import exporting
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.export import Graph, export_detector
-from sightbook.detection.exporting import paired, parity_of
-from sightbook.detection.models import DetectorConfig, build_detector, save_detector
-from sightbook.detection.predict import Predictor, mask_outlines
+from sightbook.detection.inference import export as exporting
+from sightbook.detection.inference.export import paired, parity_of
+from sightbook.detection.inference.graph import Graph, export_detector
+from sightbook.detection.inference.predict import Predictor, mask_outlines
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import build_detector, save_detector
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detection.detected import box, dataset, random_set, record
-from sightbook.detection.coco_metrics import coco_numbers
+from sightbook.detection.metrics.coco import coco_numbers
 
 pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is not installed")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sightbook.detection import gazetteer
-from sightbook.detection.gazetteer import GazetteerError, identify, read_gazetteer, similarity
-from sightbook.detection.synth.headstamp_letters import can_draw
+from sightbook.headstamps import gazetteer
+from sightbook.headstamps.gazetteer import GazetteerError, identify, read_gazetteer, similarity
+from sightbook.headstamps.synth.letters import can_draw
 
 TABLE = """# mine
 calibres

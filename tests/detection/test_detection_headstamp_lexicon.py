@@ -3,8 +3,7 @@
 import pytest
 from headstamp_words_made import word
 
-from sightbook.detection.gazetteer import read_gazetteer
-from sightbook.detection.headstamp_lexicon import corrected
+from sightbook.headstamps.gazetteer import corrected, read_gazetteer
 
 
 def texts(*given):

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from headstamp_words_made import CASE, casing, head, primer, word
 
-from sightbook.detection.annotations import Annotations, ImageRecord
-from sightbook.detection.data import read_annotations
-from sightbook.detection.headstamp_metrics import (
+from sightbook.detection.labels.annotations import Annotations, ImageRecord
+from sightbook.detection.labels.read import read_annotations
+from sightbook.headstamps.metrics import (
     ellipse_error,
     ellipse_errors,
     evaluate_readings,
     token_errors,
     token_hits,
 )
-from sightbook.detection.headstamp_reading import Head, find_outlines
-from sightbook.detection.unroll import Ellipse
+from sightbook.headstamps.read import Head, find_outlines
+from sightbook.headstamps.unroll import Ellipse
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "headstamps"
 

@@ -10,22 +10,20 @@ import pytest
 from bar_reader import write_bar_reader
 from headstamp_words_made import CASE, casing, head, primer, reading, ring, word
 
-from sightbook.detection.annotations import Box
-from sightbook.detection.headstamp_reading import (
+from sightbook.detection.labels.annotations import Box
+from sightbook.headstamps.overlay import draw_heads, save_strips
+from sightbook.headstamps.read import (
     box_ellipse,
     find_outlines,
     open_recogniser,
     read_head,
     read_photo,
 )
-from sightbook.detection.headstamp_render import draw_heads, save_strips
-from sightbook.detection.headstamp_show import (
-    candidates_table,
-    read_photos,
-    reading_steps,
-    tokens_table,
-)
-from sightbook.detection.headstamp_words import (
+from sightbook.headstamps.show import candidates_table, read_photos, reading_steps, tokens_table
+from sightbook.headstamps.synth.photographs import render_strip
+from sightbook.headstamps.synth.strips import write_strips
+from sightbook.headstamps.unroll import Ellipse, directions
+from sightbook.headstamps.words import (
     best_words,
     better_seam,
     free_angles,
@@ -33,9 +31,6 @@ from sightbook.detection.headstamp_words import (
     ring_words,
     side_word,
 )
-from sightbook.detection.synth.headstamps import render_strip
-from sightbook.detection.synth.strip_lines import write_strips
-from sightbook.detection.unroll import Ellipse, directions
 from sightbook.ocr.engine import LineText
 
 SIZE = (400, 400)
@@ -353,8 +348,8 @@ def test_lines_of_another_height_are_brought_to_the_model_s(bars):
 
 
 def test_reading_needs_no_torch():
-    rooms = ("reading", "words", "render", "metrics")
-    names = ", ".join(f"sightbook.detection.headstamp_{room}" for room in rooms)
+    rooms = ("read", "words", "overlay", "metrics")
+    names = ", ".join(f"sightbook.headstamps.{room}" for room in rooms)
     code = f"import sys, {names}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -394,7 +389,7 @@ def test_strips_are_written_as_they_were_read(tmp_path, bars):
 
 
 def test_every_step_is_drawn(bars):
-    from sightbook.detection.annotations import ImageRecord
+    from sightbook.detection.labels.annotations import ImageRecord
 
     image = barred([40, 50], [215, 225])
     heads = read_photo(image, lambda _: boxes(), open_recogniser(bars))

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from sightbook.detection.synth.headstamp_layouts import draw_plan
-from sightbook.detection.synth.headstamp_letters import Die, Stamp, draw_die, place, strike
-from sightbook.detection.synth.headstamps import LABELS, render_headstamps, render_strip
-from sightbook.detection.unroll import fit_ellipse
+from sightbook.headstamps.synth.layouts import draw_plan
+from sightbook.headstamps.synth.letters import Die, Stamp, draw_die, place, strike
+from sightbook.headstamps.synth.photographs import LABELS, render_headstamps, render_strip
+from sightbook.headstamps.unroll import fit_ellipse
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detection.detected import box, dataset, random_set, record
-from sightbook.detection.image_metrics import (
+from sightbook.detection.metrics.image import (
     Counts,
     ImageScores,
     decide,

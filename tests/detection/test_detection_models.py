@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sightbook.detection.anchors import Anchors, anchors_from, best_overlap
-from sightbook.detection.models import (
-    DetectorConfig,
+from sightbook.detection.models.anchors import Anchors, anchors_from, best_overlap
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import (
     anchor_levels,
     build_detector,
     fill,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sightbook.detection.annotations import Box
-from sightbook.detection.overlay import DOUBTFUL, SURE, draw_detections
+from sightbook.detection.inference.overlay import DOUBTFUL, SURE, draw_detections
+from sightbook.detection.labels.annotations import Box
 
 
 def test_finds_are_named_near_ones_bare_and_the_rest_left_out():

@@ -2,7 +2,8 @@
 
 import torch
 
-from sightbook.detection.models import DetectorConfig, build_detector
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import build_detector
 
 BOX = [601.3, 500.7, 633.1, 535.2]
 

@@ -12,9 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sightbook.cli import UsageError, app
-from sightbook.detection import predict, predict_headstamps
-from sightbook.detection.annotations import Box
-from sightbook.detection.predict import (
+from sightbook.detection.inference import predict
+from sightbook.detection.inference.predict import (
     UNCALIBRATED,
     Predictor,
     boxes_of,
@@ -23,7 +22,9 @@ from sightbook.detection.predict import (
     model_file,
     shrunk,
 )
-from sightbook.detection.tiles import detect_tiled, windows
+from sightbook.detection.inference.tiles import detect_tiled, windows
+from sightbook.detection.labels.annotations import Box
+from sightbook.headstamps import predict as predict_headstamps
 from sightbook.ocr.engine import LineText
 from sightbook.runs import RunError
 
@@ -330,9 +331,9 @@ def test_prediction_never_imports_torch(place, photos):
     code = (
         "import sys\n"
         "import numpy as np\n"
-        "from sightbook import detection\n"
-        "from sightbook.detection import predict_headstamps\n"
-        "predictor = detection.Predictor(sys.argv[1])\n"
+        "from sightbook import defects\n"
+        "from sightbook.headstamps import predict as predict_headstamps\n"
+        "predictor = defects.Predictor(sys.argv[1])\n"
         "found = predictor.predict(np.zeros((32, 32, 3), 'uint8'))\n"
         "assert not found.defective\n"
         "heavy = {'torch', 'torchvision', 'lightning', 'transformers', 'matplotlib'}\n"

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.detection import show_data
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.coco import write_coco
-from sightbook.detection.csv_versions import resolve, write_csv
-from sightbook.detection.data import read_annotations, split_annotations
-from sightbook.detection.label_check import split_leaks
-from sightbook.detection.params_prepare import PrepareDefects, PrepareHeadstamps
-from sightbook.detection.prepare import prepare, surface_size
+from sightbook.detection.labels import show as show_data
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.labels.csv_versions import resolve, write_csv
+from sightbook.detection.labels.prepare import prepare, surface_size
+from sightbook.detection.labels.read import read_annotations, split_annotations
+from sightbook.detection.labels.statistics import split_leaks
+from sightbook.detection.params import PrepareDefects, PrepareHeadstamps
 from sightbook.images import TooManySkipped
 from sightbook.params import ParameterError
 from sightbook.validation import DataError

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sightbook import onnx
-from sightbook.detection.checks import overlap
-from sightbook.detection.predict import MODEL, Predictor, model_file
-from sightbook.detection.predict_headstamps import MIN_CASING, Reader, recogniser_file
-from sightbook.detection.synth.headstamps import LABELS, render_headstamps
-from sightbook.detection.synth.surfaces import KINDS, render_surface
+from sightbook.defects.synth.surfaces import KINDS, render_surface
+from sightbook.detection.inference.predict import MODEL, Predictor, model_file
+from sightbook.detection.labels.checks import overlap
+from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
+from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
 from sightbook.images import encode_image
 from sightbook.params import repository_root
 

@@ -4,11 +4,11 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from detection.detected import box, dataset, random_set, record
-from sightbook.detection import show
-from sightbook.detection.annotations import ImageRecord
-from sightbook.detection.coco_metrics import evaluate_boxes
-from sightbook.detection.errors import count_errors, find_errors
-from sightbook.detection.image_metrics import decide, operating_point
+from sightbook.detection.labels.annotations import ImageRecord
+from sightbook.detection.metrics import show
+from sightbook.detection.metrics.coco import evaluate_boxes
+from sightbook.detection.metrics.errors import count_errors, find_errors
+from sightbook.detection.metrics.image import decide, operating_point
 from sightbook.images import save_image
 from sightbook.plot_style import Plot
 

@@ -3,10 +3,9 @@ import csv
 import pytest
 
 from detection.detected import box, dataset, record
-from sightbook.detection.coco_metrics import evaluate_boxes
-from sightbook.detection.image_metrics import decide
-from sightbook.detection.params import TrainDefects
-from sightbook.detection.summary import (
+from sightbook.detection.metrics.coco import evaluate_boxes
+from sightbook.detection.metrics.image import decide
+from sightbook.detection.metrics.summary import (
     COLUMNS,
     RunTags,
     compared,
@@ -15,6 +14,7 @@ from sightbook.detection.summary import (
     summary_row,
     write_summary,
 )
+from sightbook.detection.params import TrainDefects
 from sightbook.runs import open_run
 from sightbook.validation import Report
 

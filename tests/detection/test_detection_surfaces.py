@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sightbook.detection.synth.surface_board_defects import LABELS, break_board
-from sightbook.detection.synth.surface_fields import bank
-from sightbook.detection.synth.surface_potholes import Hole, dig
-from sightbook.detection.synth.surface_views import flat_view, road_view
-from sightbook.detection.synth.surfaces import KINDS, render_surface, write_surfaces
+from sightbook.defects.synth.board_defects import LABELS, break_board
+from sightbook.defects.synth.fields import bank
+from sightbook.defects.synth.potholes import Hole, dig
+from sightbook.defects.synth.surfaces import KINDS, render_surface, write_surfaces
+from sightbook.defects.synth.views import flat_view, road_view
 
 DEEP = Hole(0.6, (0.0, 0.0, 0.0), 0.8, 0.3, 0.1, 0.0, 1.0, 0.3, 1.0)
 

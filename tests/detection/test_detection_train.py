@@ -8,12 +8,13 @@ import torch
 from spots import write_spots
 
 from killed_runs import train_in_process
-from sightbook.detection import train
-from sightbook.detection.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.coco import write_coco
-from sightbook.detection.models import DetectorConfig, build_detector, load_detector, save_detector
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.coco import write_coco
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import build_detector, load_detector, save_detector
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
-from sightbook.detection.training_sets import detection_sets
+from sightbook.detection.training import train
+from sightbook.detection.training.sets import detection_sets
 from sightbook.images import save_image
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
@@ -144,8 +145,8 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, outputs):
         return train_in_process(
             outputs,
             "defects",
-            train="sightbook.detection.train.train",
-            task="sightbook.detection.train.DetectionTask",
+            train="sightbook.detection.training.train.train",
+            task="sightbook.detection.training.train.DetectionTask",
             params="sightbook.detection.params.TrainDefects",
             given=given | {"run": name},
             kill_at=kill_at,

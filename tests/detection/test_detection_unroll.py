@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sightbook.detection import unroll
-from sightbook.detection.synth.headstamp_letters import Die, Stamp, place, strike
-from sightbook.detection.synth.headstamp_scenes import draw_view
-from sightbook.detection.unroll import Ellipse, fit_ellipse
+from sightbook.headstamps import unroll
+from sightbook.headstamps.synth.letters import Die, Stamp, place, strike
+from sightbook.headstamps.synth.scenes import draw_view
+from sightbook.headstamps.unroll import Ellipse, fit_ellipse
 
 DIE = Die(aspect=0.5, weight=0.16)
 RADIUS = 150.0

@@ -1,4 +1,4 @@
-"""Parameters of `02_train_defects` and `02_train_headstamps`; light to import."""
+"""Parameters of the notebooks of defects and headstamps; light to import."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from sightbook.params import Parameters
 from sightbook.training_params import FitParams
 
 FIRST_STAGE = (
@@ -208,7 +209,7 @@ class TrainDefects(TrainDetector):
         "dfine_nano",
     ] = Field(
         "fasterrcnn_mobilenet",
-        description="or fasterrcnn_resnet50_fpn_v2, dfine_nano ...; see models.py",
+        description="or fasterrcnn_resnet50_fpn_v2, dfine_nano ...; see detection/models",
     )
     kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
         "plate", description="of drawn surfaces: road, asphalt, concrete, board or plate (easy)"
@@ -256,3 +257,144 @@ class TrainHeadstamps(TrainDetector):
         description="or maskrcnn_resnet50_fpn_v2; others give boxes alone",
     )
     turn: bool = Field(True, description="quarter turns; text is never mirrored")
+
+
+class PrepareDetection(Parameters):
+    """What both lines' data sets are made by."""
+
+    line: ClassVar[str]
+
+    name: str = Field("demo", description="data set's name: outputs/data/<line>/<name>")
+    source: Literal["synthetic", "auto", "coco", "csv", "voc", "yolo", "masks", "labellers"] = (
+        Field("synthetic", description="or auto, coco, csv, voc, yolo, masks, labellers")
+    )
+    path: str = Field("", description="folder or file to import; not used by synthetic")
+    images: str = Field("", description="folder of its pictures; empty: found by path")
+    classes: list[str] = Field(
+        default_factory=list, description="the only classes allowed, in order; empty: as found"
+    )
+    usecase: str = Field("", description="of CSV versions, read and written; empty: the only one")
+    version: str = Field("latest", description="of CSV versions to read: latest, or a stamp")
+    min_consent: float = Field(
+        0.6, gt=0, le=1, description="labellers: share of them that an object needs"
+    )
+    consent_iou: float = Field(
+        0.5, gt=0, le=1, description="labellers: overlap from which boxes are one object"
+    )
+    pictures: int = Field(32, ge=3, description="pictures to generate")
+    splits: Literal["source", "new"] = Field(
+        "source", description="source: kept where it names them; new: drawn anew, by groups"
+    )
+    validation: float = Field(0.2, ge=0, lt=1, description="share of the validation split")
+    test: float = Field(0.2, ge=0, lt=1, description="share of the test split")
+    seed: int = Field(7, ge=0, description="seed of the generator and of the split")
+    workers: int = Field(2, ge=0, description="processes that draw; 0 draws in this one")
+    strict: bool = Field(
+        False, description="errors in labels end the run; else bad boxes are left out"
+    )
+    max_bad: int = Field(20, ge=0, description="unusable pictures skipped before it stops")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each split, empty ones left out."""
+        kept = 1 - self.validation - self.test
+        shares = {"train": kept, "validation": self.validation, "test": self.test}
+        return {name: share for name, share in shares.items() if share > 0}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation} and test {self.test} leave no pictures to train "
+                "on: their sum must stay below 1"
+            )
+        if self.source != "synthetic" and not self.path:
+            raise ValueError(f"source is {self.source!r}: parameter 'path' must name it")
+        if self.version != "latest" and not (self.source == "csv" and self.usecase):
+            raise ValueError(
+                f"version {self.version!r}: needs source csv and the usecase in the files' names"
+            )
+        return self
+
+
+class PrepareDefects(PrepareDetection):
+    """`01_prepare_defects`: make or import surfaces with boxes, check and split them."""
+
+    line: ClassVar[str] = "defects"
+
+    kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
+        "road", description="of generated surface: road, asphalt, concrete, board or plate (easy)"
+    )
+    side: int = Field(320, ge=0, description="longer side of generated pictures, px; 0: the usual")
+    clean: float = Field(0.3, ge=0, le=1, description="share of generated pictures without defect")
+
+
+class PrepareHeadstamps(PrepareDetection):
+    """`01_prepare_headstamps`: make or import cartridge bases, check and split them."""
+
+    line: ClassVar[str] = "headstamps"
+
+    side: int = Field(640, ge=96, description="longer side of generated pictures, px")
+
+
+class EvaluateDetection(Parameters):
+    """What both lines' evaluations are told."""
+
+    line: ClassVar[str]
+
+    run: str = Field("latest", description="run to evaluate: latest, a name, a path or reference")
+    data: str = Field(
+        "trained", description="trained: what the run held back; synthetic; or a folder or file"
+    )
+    images: str = Field("", description="folder of data's pictures; empty: found beside the labels")
+    part: Literal["test", "validation", "train", "all"] = Field(
+        "test", description="of a folder: its test, validation or train split, or all"
+    )
+    pictures: int = Field(24, ge=2, description="pictures to generate, where data is generated")
+    max_pictures: int = Field(
+        0, ge=0, description="of a folder so many at most, evenly over it; 0: all"
+    )
+    seed: int = Field(2026, ge=0, description="of generated pictures, apart from training's")
+    confidence: float = Field(
+        0.0, ge=0, le=1, description="detections from it on are judged singly; 0: where F1 is best"
+    )
+    bootstrap: int = Field(
+        200, ge=0, description="resamples of pictures or groups for intervals; 0: none"
+    )
+    worst: int = Field(6, ge=1, description="worst pictures to show")
+    threads: int = Field(1, ge=1, description="threads of the models")
+    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+    description: str = Field("", description="what was tried, in a few words; for comparisons")
+
+
+class EvaluateDefects(EvaluateDetection):
+    """`03_evaluate_defects`: boxes, and "defect or clean?"; sets the operating point."""
+
+    line: ClassVar[str] = "defects"
+
+    required_recall: float = Field(
+        0.95, gt=0, le=1, description="share of defective pictures that must be called so"
+    )
+    eval_conf: float = Field(
+        0.0, ge=0, le=1, description="defective from it on; 0: chosen for the required recall"
+    )
+    tile: int = Field(
+        0, ge=0, description="side of windows that large pictures are looked at in, px; 0: off"
+    )
+    overlap: float = Field(
+        0.2, ge=0, le=0.9, description="share of a window that its neighbour shows too"
+    )
+
+
+class EvaluateHeadstamps(EvaluateDetection):
+    """`03_evaluate_headstamps`: casings, primers, ellipses, and the text on them."""
+
+    line: ClassVar[str] = "headstamps"
+
+    pictures: int = Field(16, ge=2, description="pictures to generate, where data is generated")
+    recognition: str = Field(
+        "reference", description="reads rings: reference, latest, a run of ocr or a model.onnx"
+    )
+    beams: int = Field(1, ge=1, description="texts the recogniser keeps; 1: best path")
+    min_score: float = Field(0.5, ge=0, le=1, description="casings from it on are read")
+    min_confidence: float = Field(0.4, ge=0, le=1, description="words below it are left out")

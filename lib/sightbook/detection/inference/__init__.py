@@ -1,0 +1,1 @@
+"""Exported detectors: the graph, prediction with it, and its export."""

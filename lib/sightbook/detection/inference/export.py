@@ -1,0 +1,249 @@
+"""Export of a detection run: the file, parity at two sizes, the int8 variant, latency, the card."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.ops import box_iou
+
+from sightbook import onnx
+from sightbook.cards import read_records
+from sightbook.detection.inference.card import model_card
+from sightbook.detection.inference.detect_all import detect_all
+from sightbook.detection.inference.graph import INPUT, Graph, export_detector, output_names
+from sightbook.detection.inference.predict import MODEL, Predictor, shrunk
+from sightbook.detection.labels.annotations import Annotations
+from sightbook.detection.metrics.coco import coco_numbers
+from sightbook.detection.metrics.sets import evaluation_sets
+from sightbook.detection.models.rcnn import Detector, load_detector
+from sightbook.detection.params import EvaluateDefects, EvaluateHeadstamps
+from sightbook.detection.training.train import WEIGHTS
+from sightbook.exporting import Exported, ExportModel
+from sightbook.files import write_atomic
+from sightbook.images import ImageError, Skipped, open_image
+from sightbook.runs import RunError, find_run, read_json
+from sightbook.validation import DataError, Report
+
+COMPARED = 0.05
+"""Detections from this score on must be found by both."""
+
+SAME_IOU = 0.9
+"""Detections of one class that overlap so much are the same."""
+
+Image = NDArray[np.uint8]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def export_run(run: Path, params: ExportModel) -> Exported:
+    """Export a run into its own folder.
+
+    Raises:
+        RunError: no such run, or it holds no trained detector.
+    """
+    file = write_package(run, params.opset)
+    line = line_of(run)
+    detector = load_detector(run / WEIGHTS)
+    truth = known_pictures(run, line, detector.config.labels)
+    pictures = first_pictures(truth, params.samples)
+    parity = {"detection": parity_of(detector, file, pictures)}
+    sample = pixels_of(shrunk(pictures[0], detector.config.size))
+    variants = [measure(file, "float32", line, truth, sample, params.repeats)]
+    if params.int8:
+        target = run / "int8" / MODEL
+        target.parent.mkdir(exist_ok=True)
+        onnx.quantize_dynamic(file, target)
+        variants.append(measure(target, "int8", line, truth, sample, params.repeats))
+    graph = partial(Graph(detector).eval(), torch.from_numpy(sample))
+    speed = {
+        "torch_ms": round(onnx.torch_latency(graph, params.repeats), 1),
+        "onnxruntime_ms": variants[0]["picture_ms"],
+    }
+    exported = Exported(run, [file], parity, variants, speed)
+    write_atomic(run / "model_card.md", model_card(run, exported))
+    return exported
+
+
+def write_package(run: Path, opset: int = 17) -> Path:
+    """Write `model.onnx` of a run; the operating point of its last evaluation goes into it.
+
+    Raises:
+        RunError: the run holds no trained detector.
+    """
+    line = line_of(run)
+    find_run(line, run, needs=WEIGHTS)
+    return export_detector(load_detector(run / WEIGHTS), run / MODEL, line, metadata(run), opset)
+
+
+def ensure_package(run: Path) -> Path:
+    """The run's exported file, written if it is missing or older than its weights."""
+    file, weights = run / MODEL, run / WEIGHTS
+    fresh = file.is_file() and (
+        not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
+    )
+    return file if fresh else write_package(run)
+
+
+def line_of(run: Path) -> str:
+    """`defects` or `headstamps`, as the run's record has it.
+
+    Raises:
+        RunError: it is no run folder.
+    """
+    if not (run / "run.json").is_file():
+        raise RunError(f"{run} is no run folder: it holds no run.json")
+    return str(read_json(run / "run.json")["line"])
+
+
+def metadata(run: Path) -> dict[str, Any]:
+    """What the file says about itself: provenance, parameters, metrics, operating point."""
+    records = read_records(run)
+    point = (records.metrics.get("evaluate") or {}).get("operating_point")
+    return {**records.facts, "operating_point": point}
+
+
+def known_pictures(run: Path, line: str, labels: Sequence[str]) -> Annotations:
+    """Pictures that the run did not train on: of its own data, else generated ones."""
+    kind = EvaluateDefects if line == "defects" else EvaluateHeadstamps
+    params = kind.parse({"run": str(run), "part": "validation"})
+    return evaluation_sets(params, run, labels, Report(), Skipped(10**6)).test
+
+
+def first_pictures(truth: Annotations, count: int) -> list[Image]:
+    """So many of the pictures that can be read.
+
+    Raises:
+        DataError: none can.
+    """
+    found: list[Image] = []
+    for record in truth.records:
+        if len(found) < count and record.image is not None:
+            with contextlib.suppress(ImageError):  # counted where accuracy is measured
+                found.append(open_image(record.image))
+    if not found:
+        raise DataError("no picture can be read on which the export could be compared")
+    return found
+
+
+# --------------------------------------------------------------------------- parity
+
+
+def parity_of(detector: Detector, file: Path, pictures: Sequence[Image]) -> dict[str, Any]:
+    """Hold the file against PyTorch, on pictures as they are and on smaller ones that stand upright
+    where they lay.
+
+    Returns:
+        `boxes_px`: largest difference of an edge, in pixels. `scores`, and `masks` of a model with
+        masks: largest difference. `found_by_both`: share of the detections from :data:`COMPARED`
+        on. `detections`, and `inputs` (two a picture).
+    """
+    session, graph = onnx.session(file), Graph(detector).eval()
+    names = output_names(detector)
+    worst: dict[str, float] = {}
+    both = either = 0
+    inputs = [
+        pixels_of(view)
+        for picture in pictures
+        for view in (picture, shrunk(np.rot90(picture), round(0.7 * max(picture.shape))))
+    ]
+    for pixels in inputs:
+        ours = dict(zip(names, session.run(None, {INPUT: pixels}), strict=True))
+        with torch.inference_mode():
+            values = graph(torch.from_numpy(pixels))
+        theirs = {name: value.numpy() for name, value in zip(names, values, strict=True)}
+        pairs, alone = paired(ours, theirs)
+        both, either = both + len(pairs), either + len(pairs) + alone
+        for name in names:
+            if name != "labels" and pairs:
+                first, second = (list(side) for side in zip(*pairs, strict=True))
+                gap = float(np.abs(ours[name][first] - theirs[name][second]).max())
+                worst[name] = max(worst.get(name, 0.0), gap)
+    renamed = {"boxes_px" if name == "boxes" else name: value for name, value in worst.items()}
+    share = both / either if either else 1.0
+    return {**renamed, "found_by_both": share, "detections": either, "inputs": len(inputs)}
+
+
+def paired(ours: Arrays, theirs: Arrays) -> tuple[list[tuple[int, int]], int]:
+    """Detections that are the same, by class and place; and how many have no counterpart.
+
+    Equally certain detections may come in another order, so their places in the lists say nothing.
+
+    Args:
+        ours: `boxes`, `labels` and `scores`.
+        theirs: the same.
+
+    Returns:
+        Pairs of numbers in `ours` and `theirs`, one of them scored :data:`COMPARED` or more; and
+        the number of detections so scored, on either side, that are in no pair.
+    """
+    iou = box_iou(torch.from_numpy(ours["boxes"]), torch.from_numpy(theirs["boxes"])).numpy()
+    # two boxes without area share a whole of nothing
+    same = np.nan_to_num(iou) * (ours["labels"][:, None] == theirs["labels"][None])
+    # among boxes that lie alike, the one that is as certain
+    merit = same - np.abs(ours["scores"][:, None] - theirs["scores"][None])
+    merit[same < SAME_IOU] = -np.inf
+    pairs = []
+    while merit.size and np.isfinite(merit.max()):
+        row, column = np.unravel_index(int(merit.argmax()), merit.shape)
+        pairs.append((int(row), int(column)))
+        merit[row], merit[:, column] = -np.inf, -np.inf
+    firm = ours["scores"] >= COMPARED, theirs["scores"] >= COMPARED
+    kept = [(i, k) for i, k in pairs if firm[0][i] or firm[1][k]]
+    taken = sum(int(firm[0][i]) + int(firm[1][k]) for i, k in kept)
+    return kept, int(firm[0].sum() + firm[1].sum()) - taken
+
+
+def pixels_of(image: Image) -> NDArray[np.float32]:
+    """A picture as the graph takes it, float32 ``[3, H, W]`` from 0 to 1."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255)
+
+
+# --------------------------------------------------------------------------- measuring
+
+
+def measure(
+    file: Path,
+    name: str,
+    line: str,
+    truth: Annotations,
+    pixels: NDArray[np.float32],
+    repeats: int,
+) -> dict[str, Any]:
+    """Size, speed on one CPU thread, memory, and accuracy of one variant.
+
+    Args:
+        file: of the variant.
+        name: of the variant.
+        line: `defects` or `headstamps`.
+        truth: pictures that were not trained on.
+        pixels: one of them, float32 ``[3, H, W]``.
+        repeats: timed runs.
+
+    Returns:
+        `megabytes`, `picture_ms` (median), `peak_MiB`, `AP50`, `AP` and `pictures`.
+    """
+    predictor = Predictor(file, line=line, min_score=0.0)
+    done = detect_all(truth, predictor.detect, Skipped(10**6))
+    numbers = coco_numbers(done.truth, done.found)
+    feeds = {INPUT: pixels}
+    return {
+        "variant": name,
+        "megabytes": round(onnx.file_size(file), 2),
+        "picture_ms": round(
+            onnx.latency(onnx.session(file, threads=1), feeds, repeats)["median_ms"], 1
+        ),
+        "peak_MiB": round(onnx.peak_memory(file, feeds)),
+        "AP50": _rounded(numbers["AP50"]),
+        "AP": _rounded(numbers["AP"]),
+        "pictures": len(done.truth.records),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

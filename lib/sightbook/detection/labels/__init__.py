@@ -1,0 +1,1 @@
+"""Data sets of pictures with boxes: formats, checks, splits, what people see of them."""

@@ -1,0 +1,280 @@
+"""What the prepare notebooks show: boxes on their pictures, objects close by, labellers at odds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sightbook import plots
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.consensus import Consensus
+from sightbook.detection.labels.statistics import box_sides, copies
+from sightbook.detection.metrics.show import draw_boxes, load_picture
+from sightbook.headstamps.metrics import head_direction
+from sightbook.headstamps.read import CASING, Outline, find_outlines
+from sightbook.headstamps.unroll import unroll
+from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, show_image, style_axes
+from sightbook.tables import Table
+from sightbook.widgets import Browser
+
+Image = NDArray[np.uint8]
+Item = TypeVar("Item")
+
+_SHOWN = 900
+"""Longer side, in pixels, in which pictures are drawn: whole photographs make figures megabytes."""
+
+_CROP = 160
+"""Side of an object's picture."""
+
+
+def pictures(annotations: Annotations, count: int = 8) -> Browser:
+    """Leaf through pictures with their boxes; the static twin shows some, clean ones among them."""
+    colors = _colors(annotations)
+    chosen = _mixed(annotations, count)
+
+    def single(record: ImageRecord) -> Plot:
+        return drawn([record], colors, columns=1)
+
+    return Browser(
+        annotations.records,
+        draw=single,
+        static=lambda: drawn(chosen, colors, columns=4),
+        describe=lambda record: f"{_title(record)} {record.group}",
+    )
+
+
+def drawn(records: Sequence[ImageRecord], colors: dict[str, str], *, columns: int = 3) -> Plot:
+    """Pictures with their boxes, a colour a class, crowds dashed.
+
+    Args:
+        records: the pictures.
+        colors: of each class.
+        columns: pictures in a row.
+    """
+    if not records:
+        return empty_plot("no pictures")
+    small = [_small(record) for record in records]
+    plot = plots.image_grid(
+        [image for image, _ in small],
+        [_title(record) for record in records],
+        columns=columns,
+        width=13 if columns > 1 else 9,
+    )
+    for ax, (_, record) in zip(plot.axes, small, strict=True):
+        for box in record.boxes:
+            color = colors.get(box.label, WRONG)
+            draw_boxes(ax, [box], color, named=len(colors) > 1, dashed=box.crowd)
+    return plot
+
+
+def objects(annotations: Annotations, count: int = 24) -> Plot:
+    """Objects close by with what is around them, the same number of every class.
+
+    Boxes that sit badly show here, and objects that nobody could tell from the background.
+    """
+    per_class = max(1, count // max(1, len(annotations.labels)))
+    picked: list[tuple[ImageRecord, Box]] = []
+    for label in annotations.labels:
+        own = [
+            (record, box)
+            for record in annotations.records
+            for box in record.boxes
+            if box.label == label and not box.crowd
+        ]
+        picked += _spread(own, per_class)
+    if not picked:
+        return empty_plot("no objects")
+    crops = [_crop(record, box) for record, box in picked]
+    titles = [f"{box.label} {box.width:.0f}x{box.height:.0f}" for _, box in picked]
+    plot = plots.image_grid([image for image, _ in crops], titles, columns=8, width=13)
+    colors = _colors(annotations)
+    for ax, (_, box) in zip(plot.axes, crops, strict=True):
+        draw_boxes(ax, [box], colors[box.label], named=False)
+    return plot
+
+
+def sizes(annotations: Annotations) -> Plot:
+    """Square root of the boxes' areas in the pictures' pixels, by class."""
+    name = "square root of the box's area (px)"
+    sides = {label: values for label, values in box_sides(annotations).items() if values}
+    if len(sides) <= 2:
+        return plots.histogram(sides, name=name)
+    # more than two over each other cannot be told apart
+    edges = np.histogram_bin_edges(np.concatenate(list(sides.values())), 30).tolist()
+    rows = -(-len(sides) // 3)
+    plot = Plot(13, 0.5 + 1.7 * rows)
+    colors = _colors(annotations)
+    first = None
+    for number, (label, values) in enumerate(sides.items(), start=1):
+        ax = plot.add_subplot(rows, 3, number, sharex=first, sharey=first)
+        first = first or ax
+        style_axes(ax, f"{label} (n={len(values):,}, median {np.median(values):.3g})", grid="y")
+        ax.hist(values, edges, color=colors[label])
+        if number > len(sides) - 3:
+            ax.set_xlabel(name, color=MUTED, fontsize=9)
+    return plot
+
+
+def duplicates(annotations: Annotations) -> Table:
+    """Pictures that lie there several times under other names, and how many boxes each has."""
+    rows = [
+        {
+            "picture": group[0].name,
+            "is also": ", ".join(record.name for record in group[1:]),
+            "boxes": ", ".join(str(len(record.boxes)) for record in group),
+        }
+        for group in copies(annotations)
+    ]
+    return Table(rows or [{"copies": f"none among {len(annotations.records):,} pictures"}])
+
+
+def fallen_out(agreed: Consensus, count: int = 9) -> Plot:
+    """Pictures on which labellers differ: what was kept in green, what fell out in red, dashed."""
+    names = list(dict.fromkeys(gone.name for gone in agreed.fallen_out))
+    records = [record for record in agreed.annotations.records if record.name in set(names)]
+    records = _spread(records, count)
+    if not records:
+        return empty_plot("the labellers agree on every object")
+    small = [_small(record) for record in records]
+    plot = plots.image_grid(
+        [image for image, _ in small], [record.name for record in records], columns=3, width=13
+    )
+    for ax, record, (image, kept) in zip(plot.axes, records, small, strict=True):
+        draw_boxes(ax, kept.boxes, PALETTE[2], named=False)
+        scale = image.shape[1] / record.width
+        for gone in agreed.fallen_out:
+            if gone.name == record.name:
+                named = replace(gone.box, label=f"{gone.box.label}: {', '.join(gone.labellers)}")
+                draw_boxes(ax, [_scaled(named, scale)], WRONG, dashed=True)
+    return plot
+
+
+# ------------------------------------------------------------------ headstamps
+
+
+def rings(annotations: Annotations, count: int = 8) -> Plot:
+    """Heads beside their rings, unrolled along the true outlines: what a reader will get.
+
+    The largest first, down to the smallest.
+    """
+    heads = [
+        (record, outline)
+        for record in annotations.records
+        for outline in find_outlines(record.boxes, (record.width, record.height))
+    ]
+    if not heads:
+        return empty_plot("no casings")
+    heads = _spread(sorted(heads, key=lambda head: -head[1].ellipse.a), count)
+    plot = Plot(13, 1.55 * len(heads))
+    grid = plot.add_gridspec(len(heads), 2, width_ratios=[1, 8])
+    for row, (record, outline) in enumerate(heads):
+        image = load_picture(record)
+        head, _ = _crop(record, outline.casing, room=1.1)
+        strip = unroll(image, outline.ellipse, outline.primer_ellipse)
+        show_image(plot.add_subplot(grid[row, 0]), head)
+        show_image(plot.add_subplot(grid[row, 1]), strip.image, _lettering(outline), 120)
+    return plot
+
+
+def lettering(annotations: Annotations) -> Table:
+    """How text stands on the casings: parts of each direction, and casings without any."""
+    casings = [b for record in annotations.records for b in record.boxes if b.label == CASING]
+    directions: dict[str, list[str]] = {}
+    for box in casings:
+        for segment in box.attributes.get("segments", ()):
+            name = head_direction(str(segment["direction"]))
+            directions.setdefault(name, []).append(str(segment["text"]))
+    rows: list[dict[str, Any]] = [
+        {
+            "lettering": name,
+            "segments": len(texts),
+            "for example": ", ".join(list(dict.fromkeys(texts))[:8]),
+        }
+        for name, texts in sorted(directions.items(), key=lambda item: -len(item[1]))
+    ]
+    bare = sum(not box.attributes.get("tokens") for box in casings)
+    return Table([*rows, {"lettering": "(casings without text)", "segments": bare}])
+
+
+# ------------------------------------------------------------------ parts
+
+
+def _colors(annotations: Annotations) -> dict[str, str]:
+    return {
+        label: PALETTE[number % len(PALETTE)] for number, label in enumerate(annotations.labels)
+    }
+
+
+def _mixed(annotations: Annotations, count: int) -> list[ImageRecord]:
+    """Records evenly over all, a third of them clean where there are so many."""
+    clean = annotations.clean()
+    others = [record for record in annotations.records if record.boxes]
+    few = min(len(clean), max(count // 3, count - len(others)))
+    return [*_spread(others, count - few), *_spread(clean, few)]
+
+
+def _title(record: ImageRecord) -> str:
+    counts = [box.label for box in record.boxes]
+    kinds = list(dict.fromkeys(counts))
+    found = ", ".join(f"{counts.count(label)} {label}" for label in kinds)
+    if len(kinds) > 2:
+        found = f"{len(counts)} boxes"
+    split = f" ({record.split})" if record.split else ""
+    return f"{found or 'clean'}{split}: {record.name}"
+
+
+def _lettering(outline: Outline) -> str:
+    segments = outline.casing.attributes.get("segments", ())
+    return "   ".join(f"{s['text']} ({head_direction(s['direction'])})" for s in segments)
+
+
+def _small(record: ImageRecord) -> tuple[Image, ImageRecord]:
+    """The picture at no more than `_SHOWN` pixels, and its boxes in these pixels."""
+    image = load_picture(record)
+    scale = min(1.0, _SHOWN / max(image.shape[:2]))
+    if scale == 1:
+        return image, record
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, record.with_boxes(_scaled(box, scale) for box in record.boxes)
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    x0, y0, x1, y1 = (value * scale for value in box.xyxy)
+    return replace(
+        box,
+        xyxy=(x0, y0, x1, y1),
+        polygons=tuple((polygon * scale).astype(np.float32) for polygon in box.polygons),
+    )
+
+
+def _crop(record: ImageRecord, box: Box, room: float = 2.2) -> tuple[Image, Box]:
+    """A square around a box, `room` times as large, and the box within it."""
+    image = load_picture(record)
+    side = max(room * max(box.width, box.height), 24.0)
+    scale = _CROP / side
+    x, y = (box.xyxy[0] + box.xyxy[2]) / 2, (box.xyxy[1] + box.xyxy[3]) / 2
+    left, top = x - side / 2, y - side / 2
+    shift = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
+    crop = cv2.warpAffine(
+        image,
+        shift,
+        (_CROP, _CROP),
+        flags=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(128, 128, 128),
+    )
+    x0, y0, x1, y1 = box.xyxy
+    moved = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
+    return np.asarray(crop, np.uint8), replace(box, xyxy=moved, polygons=())
+
+
+def _spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly over all."""
+    picked = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[index] for index in picked]

@@ -1,1 +1,0 @@
-"""Surfaces and cartridge bases drawn from seeds."""

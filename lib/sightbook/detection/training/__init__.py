@@ -1,0 +1,1 @@
+"""Pictures as training gets them, and training itself."""

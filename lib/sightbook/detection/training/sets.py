@@ -1,0 +1,272 @@
+"""Which pictures a detector is trained and validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from sightbook.detection.labels.annotations import Annotations, ImageRecord
+from sightbook.detection.labels.read import folds, read_annotations, read_version, split_annotations
+from sightbook.detection.labels.statistics import content_key
+from sightbook.detection.models.anchors import Sides
+from sightbook.detection.params import TrainDefects, TrainDetector, TrainHeadstamps
+from sightbook.detection.training.loader import (
+    Draw,
+    TrainingPictures,
+    ValidationPictures,
+    Variation,
+    canvas_for,
+    drawer,
+)
+from sightbook.images import ImageError, Skipped, open_image
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import Run
+from sightbook.training_task import is_first_process
+from sightbook.validation import Report
+
+SPLITS_FILE = "splits.json"
+"""Content of each picture -> its split: what was held back stays so, wherever the files go."""
+
+VALIDATION_SEED = 0x5EED
+"""Added to the training seed: drawn validation pictures are others."""
+
+SAMPLED = 24
+"""Drawn pictures that stand for all in what is derived from their boxes."""
+
+
+@dataclass(frozen=True)
+class DetectionSets:
+    """Pictures to train and to validate on.
+
+    Attributes:
+        train: varied pictures.
+        validation: pictures as they are.
+        truth: of the validation pictures, in their order.
+        sides: widths and heights of the boxes to train on, in the network's pixels at scale 1.
+        counts: pictures of each kind, clean ones apart.
+        fingerprint: of the labelled pictures; empty where all are drawn.
+        splits: content of each labelled picture -> train, validation or test.
+    """
+
+    train: TrainingPictures
+    validation: ValidationPictures
+    truth: Annotations
+    sides: Sides
+    counts: dict[str, int]
+    fingerprint: dict[str, Any]
+    splits: dict[str, str]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes in order."""
+        return self.truth.labels
+
+
+def detection_sets(params: TrainDetector, run: Run) -> DetectionSets:
+    """Read the labels, split them, and set up what draws the rest; of folds, those of the first.
+
+    Raises:
+        ParameterError: parameters and data do not go together; says why.
+        DataError: the labels cannot be read, or have errors and `strict` is set.
+    """
+    if params.data == "synthetic":
+        return _drawn_sets(params)
+    if params.folds:
+        return next(fold_sets(params, run))
+    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+    return _own_sets(params, _read(params, skipped), skipped)
+
+
+def fold_sets(params: TrainDetector, run: Run) -> Iterator[DetectionSets]:
+    """The sets of each fold: a part of the groups is held back, all others are trained on.
+
+    What the data says of splits is left aside, except that a test part of it stays out.
+
+    Raises:
+        DataError: there are fewer groups than folds; else as `detection_sets`.
+        ParameterError: as `detection_sets`.
+    """
+    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+    parts = _read(params, skipped)
+    everything = [*parts["train"].records, *parts["validation"].records]
+    pool = parts["train"].with_records(replace(record, split="") for record in everything)
+    for outside, inside in folds(pool, params.folds, salt=str(params.seed)):
+        cut = {**parts, "train": outside, "validation": inside}
+        yield _own_sets(params, cut, skipped)
+
+
+def _read(params: TrainDetector, skipped: Skipped) -> dict[str, Annotations]:
+    """Labels by split; train and validation among them."""
+    report = Report()
+    source = resolve_path(params.data)
+    images = resolve_path(params.images) if params.images else None
+    held: dict[str, Annotations] = {}
+    if params.usecase:
+        own, test, _ = read_version(
+            source, params.usecase, params.version, images=images, report=report, skipped=skipped
+        )
+        held["test"] = test
+        shares = {"train": 1 - params.validation, "validation": params.validation}
+        own = own.with_records(replace(record, split="") for record in own.records)
+    else:
+        own = read_annotations(source, images=images, report=report, skipped=skipped)
+        if params.use_test:
+            own = own.with_records(replace(record, split="") for record in own.records)
+        shares = {
+            "train": 1 - params.validation - params.test,
+            "validation": params.validation,
+            "test": params.test,
+        }
+        shares = {name: share for name, share in shares.items() if share > 0}
+    if report.problems and is_first_process():
+        print(report, flush=True)
+    if params.strict:
+        report.raise_errors()
+    return split_annotations(own, shares, salt=str(params.seed)) | held
+
+
+def _own_sets(
+    params: TrainDetector, parts: dict[str, Annotations], skipped: Skipped
+) -> DetectionSets:
+    train, truth = parts["train"], _readable(parts["validation"], skipped)
+    _check(params, train, truth)
+    draw = _drawer_beside(params, train) if params.own_share < 1 else None
+    shapes = [(record.width, record.height) for record in train.records]
+    everything = [record for part in parts.values() for record in part.records]
+    return DetectionSets(
+        _training(params, train.records, draw, train.labels, shapes, skipped),
+        ValidationPictures(truth.records),
+        truth,
+        _sides(train.records, params.size),
+        {
+            "train": len(train.records),
+            "train_clean": len(train.clean()),
+            "validation": len(truth.records),
+            "validation_clean": len(truth.clean()),
+            "held_back": len(parts["test"].records) if "test" in parts else 0,
+        },
+        train.with_records(everything).fingerprint().to_dict(),
+        {content_key(record): name for name, part in parts.items() for record in part.records},
+    )
+
+
+def _drawn_sets(params: TrainDetector) -> DetectionSets:
+    draw, labels = drawer(params, params.seed)
+    unseen, _ = drawer(params, params.seed + VALIDATION_SEED)
+    kept = [unseen(index) for index in range(params.validation_pictures)]
+    records = [record for _, record in kept]
+    truth = Annotations(tuple(records), labels)
+    samples = [draw(index)[1] for index in range(SAMPLED)] if params.anchors == "data" else records
+    shapes = [(record.width, record.height) for record in records]
+    if not any(record.boxes for record in records):
+        raise ParameterError(
+            f"validation_pictures: none of {params.validation_pictures} has an object; raise it"
+        )
+    return DetectionSets(
+        _training(params, [], draw, labels, shapes, Skipped(params.max_bad)),
+        ValidationPictures(records, [image for image, _ in kept]),
+        truth,
+        _sides(samples, params.size),
+        {
+            "train": params.pictures,
+            "validation": len(records),
+            "validation_clean": len(truth.clean()),
+        },
+        {},
+        {},
+    )
+
+
+def _training(
+    params: TrainDetector,
+    records: Sequence[ImageRecord],
+    draw: Draw | None,
+    labels: tuple[str, ...],
+    shapes: list[tuple[int, int]],
+    skipped: Skipped,
+) -> TrainingPictures:
+    mirror: Literal["none", "horizontal", "all", "turns"] = "none"
+    if isinstance(params, TrainDefects):
+        mirror = params.flip
+    elif isinstance(params, TrainHeadstamps) and params.turn:
+        mirror = "turns"
+    variation = Variation(
+        canvas_for(shapes, params.size, mirror in ("all", "turns")),
+        (params.scale_min, params.scale_max),
+        mirror,
+        params.photometric,
+        params.copy_paste,
+        params.mosaic,
+        params.crop,
+    )
+    return TrainingPictures(
+        records,
+        draw,
+        labels,
+        variation,
+        masks=_has_masks(params),
+        count=params.pictures,
+        own_share=params.own_share,
+        seed=params.seed,
+        skipped=skipped,
+    )
+
+
+def _check(params: TrainDetector, train: Annotations, truth: Annotations) -> None:
+    """Refuse what cannot be trained or would be trained wrongly."""
+    for name, part in (("train", train), ("validation", truth)):
+        if not any(not box.crowd for record in part.records for box in record.boxes):
+            raise ParameterError(
+                f"data: {params.data} gives {len(part.records)} pictures to {name} on, none with "
+                "an object; both need some: see validation and test"
+            )
+    boxes = [box for record in train.records for box in record.boxes if not box.crowd]
+    if _has_masks(params) and not all(box.polygons for box in boxes):
+        bare = sum(not box.polygons for box in boxes)
+        raise ParameterError(
+            f"model: a Mask R-CNN learns outlines, and {bare} of {len(boxes)} objects have none; "
+            "choose a fasterrcnn or dfine_nano"
+        )
+    written = any(box.attributes.get("text") or box.attributes.get("tokens") for box in boxes)
+    if isinstance(params, TrainDefects) and params.flip != "none" and written:
+        raise ParameterError("flip: there is text on the objects, which is not mirrored: set none")
+
+
+def _drawer_beside(params: TrainDetector, own: Annotations) -> Draw:
+    draw, labels = drawer(params, params.seed)
+    unknown = [label for label in labels if label not in own.labels]
+    if unknown:
+        raise ParameterError(
+            f"own_share: drawn pictures have {', '.join(labels)}, data has "
+            f"{', '.join(own.labels)}: they cannot be mixed; set own_share to 1"
+        )
+    return draw
+
+
+def _readable(part: Annotations, skipped: Skipped) -> Annotations:
+    """Without the pictures whose pixels cannot be read; their headers have been looked at."""
+    kept = []
+    for record in part.records:
+        try:
+            assert record.image is not None
+            open_image(record.image)
+        except ImageError as error:
+            skipped.add(error.path, error.reason)
+        else:
+            kept.append(record)
+    return part.with_records(kept)
+
+
+def _has_masks(params: TrainDetector) -> bool:
+    return str(getattr(params, "model", "")).startswith("maskrcnn")
+
+
+def _sides(records: Sequence[ImageRecord], size: int) -> Sides:
+    found: list[tuple[float, float]] = []
+    for record in records:
+        scale = size / max(record.width, record.height)
+        found += [(box.width * scale, box.height * scale) for box in record.boxes if not box.crowd]
+    return np.array(found, np.float64).reshape(-1, 2)

@@ -1,0 +1,396 @@
+"""Training of both detection lines: what `02_train_defects` and `02_train_headstamps` launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightbook.detection.labels.annotations import Annotations, Box, Points
+from sightbook.detection.labels.masks import mask_polygons
+from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
+from sightbook.detection.metrics.image import decide, image_scores, operating_point, roc
+from sightbook.detection.metrics.scoring import Found
+from sightbook.detection.models.anchors import anchors_from
+from sightbook.detection.models.config import DetectorConfig
+from sightbook.detection.models.rcnn import (
+    Detector,
+    anchor_levels,
+    build_detector,
+    load_detector,
+    load_pretrained,
+    save_detector,
+    start_from,
+)
+from sightbook.detection.params import TrainDetector
+from sightbook.detection.training.epoch_dump import leave_behind
+from sightbook.detection.training.loader import ValidationPictures, collate_pictures
+from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets, detection_sets, fold_sets
+from sightbook.files import write_json
+from sightbook.runs import Run, RunError, find_run
+from sightbook.training import FitResult, fit, load_weights, seed_everything
+from sightbook.training_task import Task, is_first_process
+
+WEIGHTS = "detector.pt"
+PREDICTIONS_FILE = "predictions.json"
+FOLDS_FILE = "cross_validation.json"
+
+NUMBERS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
+"""COCO's figures that are told after each epoch, where there are such objects."""
+
+
+def train(params: TrainDetector, run: Run) -> dict[str, Any]:
+    """Train a detector, or one for each fold; the run folder holds everything afterwards.
+
+    Returns:
+        Validation metrics of the best epoch; with `folds`, see `cross_validate`.
+    """
+    if params.folds:
+        return cross_validate(params, run)
+    sets = detection_sets(params, run)
+    if is_first_process():
+        run.record(dataset=sets.fingerprint, pictures=sets.counts, classes=list(sets.labels))
+        write_json(run.path / SPLITS_FILE, sets.splits)
+    task, result = train_on(params, run, sets)
+    if is_first_process():
+        save_detector(task.detector, run.path / WEIGHTS)
+    return result.metrics
+
+
+def cross_validate(params: TrainDetector, run: Run) -> dict[str, Any]:
+    """Train `folds` detectors, each with another part of the groups held back.
+
+    Each is judged as its last epoch left it: its best epoch would be chosen on the very pictures
+    that it is judged on. Folds lie in ``fold-1`` ... of the run, each with its detector and with
+    ``predictions.json``, what it found on the pictures that it was not trained on; the decision on
+    images and all intervals are in ``cross_validation.json``.
+
+    Returns:
+        For each metric ``validation/...`` the mean over the folds, ``deviation/...`` (of the
+        sample), each fold's under ``fold-1/...``, and ``pooled/...`` over all pictures together.
+    """
+    kept: list[dict[str, float]] = []
+    folds: list[tuple[Annotations, dict[str, list[Box]]]] = []
+    for number, sets in enumerate(fold_sets(params, run), 1):
+        folder = run.path / f"fold-{number}"
+        folder.mkdir(exist_ok=True)
+        print(f"fold {number} of {params.folds}: {sets.counts}", flush=True)
+        task, result = train_on(params, Run(folder, "train"), sets)
+        load_weights(task, result.last_checkpoint)
+        seen = task.find_all()
+        folds.append((sets.truth, seen))
+        kept.append(judge(sets.truth, seen))
+        if is_first_process():
+            save_detector(task.detector, folder / WEIGHTS)
+            write_json(folder / SPLITS_FILE, sets.splits)
+            write_json(folder / PREDICTIONS_FILE, as_rows(seen))
+    records = tuple(record for truth, _ in folds for record in truth.records)
+    everything = {name: boxes for _, seen in folds for name, boxes in seen.items()}
+    pooled = judge(folds[0][0].with_records(records), everything)
+    if is_first_process():
+        write_json(run.path / FOLDS_FILE, held_out_report(folds))
+    names = [name for name in pooled if all(name in fold for fold in kept)]
+    metrics: dict[str, Any] = {}
+    for name in names:
+        values = [fold[name] for fold in kept]
+        metrics[f"validation/{name}"] = float(np.mean(values))
+        metrics[f"deviation/{name}"] = float(np.std(values, ddof=1))
+    for number, fold in enumerate(kept, 1):
+        metrics |= {f"fold-{number}/{name}": fold[name] for name in names}
+    return metrics | {f"pooled/{name}": value for name, value in pooled.items()}
+
+
+def train_on(
+    params: TrainDetector, run: Run, sets: DetectionSets
+) -> tuple[DetectionTask, FitResult]:
+    """Train one detector on sets that are already there."""
+    seed_everything(params.seed)  # weights are drawn before `fit` seeds anything
+    detector = start_model(params, sets)
+    detector = detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = DetectionTask(detector, sets.validation, sets.truth, run, params.leavings)
+    result = fit(
+        task,
+        sets.train,
+        sets.validation,
+        run,
+        params,
+        collate=collate_pictures,
+        monitor="validation/AP",
+        mode="max",
+    )
+    return task, result
+
+
+def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
+    """The detector that training starts from, as `params.init` says; never a silent fallback.
+
+    Raises:
+        ParameterError: weights that cannot be had, or those of another model.
+        RunError: no such run, or one without a detector.
+    """
+    config = DetectorConfig(
+        name=params.model,  # type: ignore[attr-defined]
+        labels=sets.labels,
+        size=params.size,
+        finest=params.finest,
+        first_stage=params.first_stage,
+        box_batch_size_per_image=params.box_batch_size_per_image,
+        rpn_batch_size_per_image=params.rpn_batch_size_per_image,
+    )
+    file = None
+    if params.init not in ("scratch", "pretrained"):
+        file = find_weights(params.line, params.init)
+        old = load_detector(file).config
+        config = replace(config, channels=old.channels)
+        if params.anchors == "default":  # its proposals are learnt for its anchors
+            config = replace(config, anchor_sizes=old.anchor_sizes, anchor_ratios=old.anchor_ratios)
+    if params.channels:
+        config = replace(config, channels=params.channels)
+    if params.anchors == "data":
+        scales = (params.scale_min, params.scale_max)
+        own = anchors_from(sets.sides, anchor_levels(config), scales)
+        config = replace(config, anchor_sizes=own.sizes, anchor_ratios=own.ratios)
+    detector = build_detector(config)
+    if params.init == "pretrained":
+        load_pretrained(detector)
+    elif file is not None:
+        start_from(detector, file)
+    return detector
+
+
+def find_weights(line: str, which: str) -> Path:
+    """The weights file of a run, or of a shipped model (``reference``, ``reference/pcb``).
+
+    Raises:
+        RunError: no such run, or one without a detector.
+    """
+    first, _, rest = which.partition("/")
+    if first != "reference":
+        return find_run(line, which, needs=WEIGHTS) / WEIGHTS
+    folder = find_run(line, "reference")
+    file = folder / rest / WEIGHTS
+    if not file.is_file():
+        shipped = sorted(f.parent.relative_to(folder).as_posix() for f in folder.rglob(WEIGHTS))
+        choices = ", ".join(f"reference/{name}" for name in shipped) or "none"
+        raise RunError(f"there is no shipped detector {which!r} of '{line}' (there are: {choices})")
+    return file
+
+
+class DetectionTask(Task):
+    """A detector, trained by its own losses and validated by COCO's figures."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        pictures: ValidationPictures,
+        truth: Annotations,
+        run: Run,
+        leavings: int = 0,
+    ) -> None:
+        """Take the validation pictures and their truth, in the same order.
+
+        Args:
+            detector: to train.
+            pictures: to validate on.
+            truth: their boxes.
+            run: where an epoch's leavings go.
+            leavings: pictures to draw after each epoch; 0 leaves nothing.
+        """
+        super().__init__()
+        self.detector = detector
+        self.pictures = pictures
+        self.truth = truth
+        self.run = run
+        self.leavings = leavings
+        self.found: dict[str, list[Box]] = {}
+        # on batches of clean pictures alone D-FINE does without its denoising queries
+        self.find_unused_parameters = not detector.config.has_anchors
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW's groups; backbone and fully connected layers have rates of their own.
+
+        Those layers take thousands of inputs: steps as large as those of a convolution turn their
+        outputs over, and most units never fire again.
+        """
+        assert self.fit_params is not None
+        rate, decay = self.fit_params.learning_rate, self.fit_params.weight_decay
+        shares = dict.fromkeys(map(id, self.parameters()), 1.0)
+        for share, modules in (
+            (getattr(self.fit_params, "backbone_rate", 1.0), [self.detector.backbone]),
+            (getattr(self.fit_params, "head_rate", 1.0), self.detector.box_layers),
+        ):
+            for module in modules:
+                shares |= dict.fromkeys(map(id, module.parameters()), share)
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups = []
+        for share in sorted(set(shares.values()), reverse=True):  # the full rate is told first
+            own = [parameter for parameter in trained if shares[id(parameter)] == share]
+            groups += [
+                {"params": [p for p in own if p.ndim >= 2], "weight_decay": decay},
+                {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0},
+            ]
+            for group in groups[-2:]:
+                group["lr"] = rate * share
+        return groups
+
+    def training_step(self, batch: dict[str, list[Any]], batch_idx: int) -> dict[str, Tensor]:
+        """The sum of the detector's losses, and each of them."""
+        images = [image.float() / 255 for image in batch["image"]]
+        losses = self.detector(images, batch["target"])
+        parts = {name.removeprefix("loss_"): loss for name, loss in losses.items()}
+        return {"loss": sum(losses.values(), torch.zeros((), device=self.device)), **parts}
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin anew."""
+        self.found = {}
+
+    def validation_step(self, batch: dict[str, list[Any]], batch_idx: int) -> None:
+        """Keep what is found until all pictures have been looked at."""
+        images = [image.float() / 255 for image in batch["image"]]
+        answers = self.detector(images)
+        for index, answer in zip(batch["index"], answers, strict=True):
+            self.found[self.truth.records[index].name] = boxes_of(answer, self.truth.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """COCO's figures, and how well clean pictures are told from others."""
+        for name, value in judge(self.truth, self.found).items():
+            self.log(f"validation/{name}", value)
+
+    def on_train_epoch_end(self) -> None:
+        """Leave behind what was asked for; the recorder has saved the epoch by now."""
+        if self.leavings and is_first_process():
+            epoch = self.current_epoch + 1
+            leave_behind(self.run, epoch, self.truth, self.found, self.pictures, self.leavings)
+
+    @torch.inference_mode()
+    def find_all(self) -> dict[str, list[Box]]:
+        """What the detector, as it now is, finds on all validation pictures."""
+        self.detector.eval()
+        found = {}
+        for index, record in enumerate(self.truth.records):
+            pixels = self.pictures[index]["image"].to(self.device).float() / 255
+            found[record.name] = boxes_of(self.detector([pixels])[0], self.truth.labels)
+        return found
+
+
+def judge(truth: Annotations, found: Found) -> dict[str, float]:
+    """COCO's figures as far as there are such objects, and the area under the images' ROC."""
+    numbers = coco_numbers(truth, found)
+    told = {name: float(numbers[name] or 0.0) for name in NUMBERS if numbers[name] is not None}
+    area = roc(image_scores(truth, found)).area["value"]
+    return told if area is None else told | {"image_AUROC": area}
+
+
+def as_rows(found: Mapping[str, list[Box]]) -> dict[str, list[dict[str, Any]]]:
+    """Detections for JSON: by picture, as ``sightbook predict`` has them."""
+    return {
+        name: [{"label": box.label, "score": box.score, "box": list(box.xyxy)} for box in boxes]
+        for name, boxes in found.items()
+    }
+
+
+def boxes_of(found: dict[str, Tensor], labels: Sequence[str], masks: bool = False) -> list[Box]:
+    """Detections of one picture.
+
+    Args:
+        found: the detector's answer.
+        labels: classes in order.
+        masks: outlines as well, where the detector gives any; it takes a while.
+    """
+    corners = found["boxes"].float().cpu().tolist()
+    numbers = found["labels"].cpu().tolist()
+    scores = found["scores"].float().clamp(0, 1).cpu().tolist()
+    outlines: list[tuple[Points, ...]] = [()] * len(scores)
+    if masks and "masks" in found:
+        seen = (found["masks"][:, 0] > 0.5).cpu().numpy()
+        outlines = [mask_polygons(mask) for mask in seen]
+    return [
+        Box(labels[number - 1], (x0, y0, x1, y1), polygons, score=score)
+        for (x0, y0, x1, y1), number, score, polygons in zip(
+            corners, numbers, scores, outlines, strict=True
+        )
+    ]
+
+
+@torch.inference_mode()
+def detect(detector: Detector, image: NDArray[np.uint8], masks: bool = False) -> list[Box]:
+    """Detections on a picture (uint8 RGB ``[H, W, 3]``), the surest first.
+
+    Args:
+        detector: in evaluation mode.
+        image: of any size.
+        masks: see `boxes_of`.
+    """
+    device = next(detector.parameters()).device
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
+    return boxes_of(detector([pixels.float() / 255])[0], detector.config.labels, masks)
+
+
+REQUIRED_RECALL = 0.95
+"""Share of the defective pictures that the chosen score has to find."""
+
+RESAMPLES = 500
+
+
+def held_out_report(
+    folds: Sequence[tuple[Annotations, Found]],
+    required_recall: float = REQUIRED_RECALL,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Figures over all pictures of all folds, each as found by the detector that did not see it.
+
+    Args:
+        folds: of each fold the truth and what was found, detections with scores.
+        required_recall: see `metrics.image.operating_point`.
+        resamples: of the bootstrap over groups (over pictures where there are none).
+
+    Returns:
+        For JSON: ``boxes`` (COCO's figures with intervals), ``images`` (the decision, with the
+        score of each fold chosen on the others) and ``eval_conf``, those scores in order. Without
+        defective or without clean pictures in any fold's others, ``images`` is None.
+    """
+    records = tuple(record for truth, _ in folds for record in truth.records)
+    truth = folds[0][0].with_records(records)
+    found = {name: boxes for _, part in folds for name, boxes in part.items()}
+    units = [record.group or record.name for record in records]
+    report: dict[str, Any] = {
+        "pictures": len(records),
+        "groups": len(set(units)),
+        "folds": len(folds),
+        "boxes": evaluate_boxes(truth, found, resamples=resamples, units=units).metrics,
+        "images": None,
+        "eval_conf": [],
+    }
+    called: dict[str, list[Any]] = {}
+    for number, (own, part) in enumerate(folds):
+        others = [pair for k, pair in enumerate(folds) if k != number]
+        rest = truth.with_records(record for one, _ in others for record in one.records)
+        if not rest.clean() or len(rest.clean()) == len(rest.records):
+            return report
+        seen = {name: boxes for _, boxes_of in others for name, boxes in boxes_of.items()}
+        point = operating_point(image_scores(rest, seen), required_recall)
+        report["eval_conf"].append(point.eval_conf)
+        # One scale for all folds: 1 where a detection reaches its fold's score.
+        for record in own.records:
+            called[record.name] = [
+                replace(box, score=1.0)
+                for box in part[record.name]
+                if (box.score or 0.0) >= point.eval_conf
+            ]
+    answers = decide(truth, called, 0.5, resamples=resamples, units=units).metrics
+    answers.pop("eval_conf")
+    area = decide(truth, found, 0.5, resamples=resamples, units=units).metrics["AUROC"]
+    report["images"] = {
+        **answers,
+        "required_recall": required_recall,
+        "defective": answers["TP"] + answers["FN"],
+        "clean": answers["FP"] + answers["TN"],
+        "AUROC": area,
+    }
+    return report

@@ -1,0 +1,1 @@
+"""Cartridge bases drawn from seeds."""

@@ -1,0 +1,73 @@
+"""Unrolled rings as a data set of lines, for training the OCR line's recogniser on stamps.
+
+write_strips(folder, 20_000, seed=1)
+# 02_train_text_recognition: data=<folder>, own_share=1.0, init=reference
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from sightbook.headstamps.synth.photographs import render_strip
+from sightbook.images import save_image
+from sightbook.ocr.data import ANNOTATIONS, IMAGES
+from sightbook.ocr.hiertext import write_hiertext
+from sightbook.ocr.page import Line, Page, Paragraph
+
+# Training moves a line's outline by a twentieth of its height inwards to a fifth outwards: this far
+# inside, what it cuts out is in the middle the whole strip, as a reader gets it.
+_INSET = 0.075 / 1.15
+
+
+def write_strips(folder: str | Path, count: int, seed: int, workers: int = 2) -> list[Page]:
+    """Draw strips 0 to `count` - 1 into a folder in HierText form, a picture a line.
+
+    Strips on which nothing stands upright are left out, as recognisers train on lines with text;
+    that letters on their heads are to be passed over they learn from the strips that have both.
+
+    Args:
+        folder: made if missing; files of the same names in it are overwritten.
+        count: strips to draw; about a tenth of them is left out.
+        seed: of the series.
+        workers: processes that draw; the pictures are the same for any number of them.
+
+    Returns:
+        The pages, one a strip.
+
+    Raises:
+        ValueError: `count` is below 1.
+        OSError: the folder cannot be written to.
+    """
+    if count < 1:
+        raise ValueError(f"count: {count} strips cannot be drawn; give 1 or more")
+    folder = Path(folder)
+    draw = partial(_write, folder / IMAGES, seed)
+    if workers > 1 and count > 1:
+        # A fresh interpreter: forks of a process that runs threads (torch, OpenCV) may hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
+            drawn = list(pool.map(draw, range(count), chunksize=max(1, min(64, count // workers))))
+    else:
+        drawn = list(map(draw, range(count)))
+    pages = [page for page in drawn if page is not None]
+    write_hiertext(pages, folder / ANNOTATIONS)
+    return pages
+
+
+def _write(images: Path, seed: int, index: int) -> Page | None:
+    sample = render_strip(seed, index)
+    if not sample.text:
+        return None
+    height, width = sample.image.shape
+    name = f"strip_{seed}_{index:06d}"
+    image = save_image(images / f"{name}.jpg", sample.image, quality=95)
+    inset = _INSET * height
+    left, top, right, bottom = inset, inset, width - inset, height - inset
+    outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
+    line = Line(outline, sample.text)
+    return Page(name, width, height, (Paragraph(outline, (line,)),), image)
