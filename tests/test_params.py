@@ -4,7 +4,7 @@ wrongly is put right.
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 import yaml
@@ -28,6 +28,14 @@ class Train(Parameters):
     image_size: tuple[int, int] = Field((960, 1280), description="height, width")
     compile: bool = Field(False, description="torch.compile the model")
     limit: int | None = Field(None, ge=1, description="samples at most")
+
+
+class TrainDetector(Train):
+    renamed: ClassVar = {"passes": "epochs"}
+
+
+class TrainRoads(TrainDetector):
+    renamed: ClassVar = {"machines": "devices"}
 
 
 def build(**values: object) -> Train:
@@ -261,3 +269,27 @@ def test_relative_paths_count_from_the_repository(
     monkeypatch.chdir(tmp_path)
     assert resolve_path("params/donut") == root / "params" / "donut"
     assert resolve_path(tmp_path / "x") == tmp_path / "x"
+
+
+def test_an_old_name_is_taken_with_a_warning() -> None:
+    with pytest.warns(FutureWarning, match="parameter 'passes' is called 'epochs' now"):
+        assert TrainRoads.parse({"passes": 7}).epochs == 7
+    with pytest.warns(FutureWarning, match="'machines' is called 'devices'"):
+        assert TrainRoads.parse({"machines": 3}).devices == 3
+    assert "unknown parameter 'machines'" in complaint(machines=3)
+
+
+def test_an_injected_old_name_wins_over_the_cells_default_and_not_over_another_value() -> None:
+    with pytest.warns(FutureWarning):
+        assert TrainDetector.from_namespace({"epochs": 2, "passes": 7}).epochs == 7
+    with pytest.warns(FutureWarning), pytest.raises(ParameterError) as caught:
+        TrainDetector.from_namespace({"epochs": 5, "passes": 7})
+    assert str(caught.value) == (
+        "'passes' is the old name of 'epochs', and they are given as 7 and 5: give 'epochs' alone"
+    )
+
+
+def test_an_old_file_of_parameters_loads(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text("passes: 4\nrun: big\n")
+    with pytest.warns(FutureWarning):
+        assert TrainDetector.from_yaml(tmp_path / "old.yaml") == TrainDetector(epochs=4, run="big")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -129,6 +130,17 @@ def test_other_parameters_under_the_same_name_are_refused() -> None:
         open_run("donut", "same", Train(epochs=7, workers=3), stage="train")
     assert "workers" not in str(caught.value)  # more workers do not change a result
     assert open_run("donut", "same", Train(), stage="train").facts["status"] == "running"
+
+
+def test_a_run_made_under_old_names_of_parameters_is_the_same_run() -> None:
+    class Renamed(Train):
+        renamed: ClassVar = {"passes": "epochs"}
+
+    open_run("donut", "old", Renamed(epochs=3), stage="train").finish()
+    file = find_run("donut", "old") / "params.yaml"
+    file.write_text(file.read_text().replace("epochs:", "passes:"))
+    open_run("donut", "old", Renamed(epochs=3), stage="train").finish()
+    assert "epochs: 3" in file.read_text()
 
 
 def test_without_resume_the_old_run_is_thrown_away() -> None:

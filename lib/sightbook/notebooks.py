@@ -28,7 +28,13 @@ from nbformat import NotebookNode
 
 from sightbook import provenance, runs
 from sightbook.files import atomic_file
-from sightbook.params import ParameterError, Parameters, load_model, repository_root
+from sightbook.params import (
+    ParameterError,
+    Parameters,
+    load_model,
+    old_names,
+    repository_root,
+)
 
 
 class NotebookError(runs.RunError):
@@ -150,7 +156,8 @@ def check_parameters(notebook: NotebookNode, given: Mapping[str, Any]) -> dict[s
     if model is None:
         return dict(given)
     checked = model.parse({**cell_values(source), **given}).model_dump(mode="json")
-    return {name: checked[name] for name in given}
+    today = old_names(model)
+    return {today.get(name, name): checked[today.get(name, name)] for name in given}
 
 
 def run_notebook(

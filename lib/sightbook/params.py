@@ -19,6 +19,7 @@ import os
 import re
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
@@ -66,6 +67,10 @@ class Parameters(BaseModel):
     may_change_on_resume: ClassVar[frozenset[str]] = frozenset({"workers", "devices"})
     """Names whose values do not alter a run's result: a killed run may go on with others."""
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Old name -> name today. Old names are taken for one release, with a warning; a subclass adds
+    its own to those it inherits."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _undo_guesses(cls, value: Any, info: ValidationInfo) -> Any:
@@ -85,7 +90,8 @@ class Parameters(BaseModel):
             ParameterError: with one sentence naming every wrong parameter, its value and what
                 was expected.
         """
-        problems = _unknown_names(cls, values)
+        values, problems = _under_names_of_today(cls, values)
+        problems += _unknown_names(cls, values)
         known = {name: value for name, value in values.items() if name in cls.model_fields}
         try:
             params = cls.model_validate(known)
@@ -118,7 +124,7 @@ class Parameters(BaseModel):
                 and name not in _IPYTHON_NAMES
                 and _is_plain_literal(value)
             }
-        names = candidates | (cls.model_fields.keys() & namespace.keys())
+        names = candidates | ((cls.model_fields.keys() | old_names(cls).keys()) & namespace.keys())
         return cls.parse({name: namespace[name] for name in namespace if name in names})
 
     @classmethod
@@ -133,6 +139,14 @@ class Parameters(BaseModel):
     def to_yaml(self) -> str:
         """Return the resolved parameters as YAML text that `from_yaml` reads back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def old_names(model: type[Parameters]) -> dict[str, str]:
+    """Return every old name that `model` still takes, and what it is called today."""
+    names: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        names |= vars(base).get("renamed", {})
+    return names
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -364,6 +378,33 @@ def _coerce_text(text: str, admitted: set[type]) -> Any:
 
 
 # ------------------------------------------------------------------ sentences
+
+
+def _under_names_of_today(
+    model: type[Parameters], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Values by the names of today, and complaints about what was given under both names.
+
+    A notebook's parameters cell always gives today's name its default, so that one yields.
+    """
+    today = {name: value for name, value in values.items() if name not in old_names(model)}
+    problems = []
+    for old, new in old_names(model).items():
+        if old not in values:
+            continue
+        default = model.model_fields[new].get_default(call_default_factory=True)
+        if new in today and today[new] not in (default, values[old]):
+            problems.append(
+                f"'{old}' is the old name of '{new}', and they are given as {shown(values[old])} "
+                f"and {shown(today[new])}: give '{new}' alone"
+            )
+        today[new] = values[old]
+        warnings.warn(
+            f"parameter '{old}' is called '{new}' now; the old name goes with release 0.3",
+            FutureWarning,
+            stacklevel=4,
+        )
+    return today, problems
 
 
 def _unknown_names(model: type[Parameters], values: Mapping[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ import yaml
 from sightbook import provenance
 from sightbook.files import atomic_file as atomic_file
 from sightbook.files import plain, read_json, write_atomic, write_json
-from sightbook.params import Parameters, repository_root, resolve_path
+from sightbook.params import Parameters, old_names, repository_root, resolve_path
 
 POINTER = "SIGHTBOOK_RUN_POINTER"
 """Environment variable naming a file into which `open_run` writes the run folder's path."""
@@ -401,7 +401,9 @@ def _alive(facts: Mapping[str, Any]) -> bool:
 
 
 def _refuse_other_params(path: Path, file: Path, params: Parameters) -> None:
-    old = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    today = old_names(type(params))
+    saved = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    old = {today.get(name, name): value for name, value in saved.items()}
     new = yaml.safe_load(params.to_yaml())
     changed = [
         f"{name}: {old.get(name, 'not there')!r} then, {new.get(name, 'not there')!r} now"
