@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sightbook.inference.models import trained_run
 from sightbook.params import Parameters
 
 LINES = {
@@ -18,7 +19,10 @@ LINES = {
     "defects": "sightbook.detection.inference.export",
     "headstamps": "sightbook.detection.inference.export",
 }
-"""Line to the module whose `export_run(run, params)` does the work."""
+"""Line to the module whose `export_run(run, params)` does the work.
+
+A line that ships several models says in the module's `SHIPPED` which one `reference` means.
+"""
 
 
 class ExportModel(Parameters):
@@ -65,6 +69,17 @@ class Exported:
     def metrics(self) -> dict[str, Any]:
         """What goes into the run's metrics.json."""
         return {"parity": self.parity, "variants": self.variants, "speed": self.speed}
+
+
+def run_to_export(params: ExportModel) -> Path:
+    """Folder of the run that is meant; see `models.trained_run`.
+
+    Raises:
+        RunError: there is none.
+    """
+    room = importlib.import_module(LINES[params.line])
+    shipped: dict[str, str] = getattr(room, "SHIPPED", {})
+    return trained_run(params.line, params.run, "export", shipped.get(params.line, ""))
 
 
 def export(params: ExportModel, run: Path) -> Exported:

@@ -377,7 +377,7 @@ def _new_record(
 
 
 def refuse_if_busy(path: Path, facts: Mapping[str, Any]) -> None:
-    """Raise a `RunError` if another process is writing a stage, whose record `facts` is, of a run."""
+    """Raise a `RunError` if another process is writing a stage; `facts` is the stage's record."""
     here = facts.get("host") == socket.gethostname()
     if facts.get("status") != "running" or not here or not _alive(facts):
         return

@@ -10,11 +10,12 @@ import pytest
 
 from sightbook import onnx
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, Predictor, model_file
+from sightbook.detection.inference.predict import Predictor
 from sightbook.detection.labels.checks import overlap
 from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
 from sightbook.images import encode_image
+from sightbook.inference.models import MODEL
 from sightbook.params import repository_root
 
 ROOT = repository_root() / "outputs" / "reference"
@@ -160,7 +161,6 @@ def test_a_picture_of_nothing_is_clean(name, level):
 
 @pytest.mark.parametrize("name", there("potholes"))
 def test_the_model_that_is_taken_where_none_is_named(name):
-    assert model_file("defects") == SHIPPED[name] / MODEL
     assert Predictor().file == SHIPPED[name] / MODEL
 
 

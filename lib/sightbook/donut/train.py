@@ -30,12 +30,13 @@ from sightbook.donut.model import LineReader, build_reader
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference.models import find_model
 from sightbook.params import ParameterError
 from sightbook.runs import Run, open_run, point_to, read_json, write_json
 from sightbook.training import FitResult, fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import is_first_process
-from sightbook.weights import find_weights, save_weights
+from sightbook.weights import save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -80,7 +81,7 @@ def train_finder(
     """
     target = run.path / finding.WEIGHTS
     if params.finder != "train":
-        network = finding.load_finder(find_weights("donut", params.finder, finding.WEIGHTS))
+        network = finding.load_finder(find_model("donut", params.finder, finding.WEIGHTS))
         if is_first_process():
             save_weights(network, target)
         return network, {}
@@ -164,7 +165,7 @@ def start_reader(params: TrainDonut) -> LineReader:
             "init: there are no pretrained weights for the zone road's reader; use reference "
             "(the shipped one), a run's name, scratch, or road: page"
         )
-    return reading.load_reader(find_weights("donut", params.init, reading.WEIGHTS))
+    return reading.load_reader(find_model("donut", params.init, reading.WEIGHTS))
 
 
 def reader_zones(params: TrainDonut, splits: Splits, run: Run) -> tuple[Zones, Zones]:

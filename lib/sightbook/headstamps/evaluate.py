@@ -167,9 +167,8 @@ def run_evaluation(params: EvaluateHeadstamps, run: Path) -> HeadstampEvaluation
     from sightbook.headstamps.predict import recogniser_file
 
     predictor = Predictor(ensure_package(run), line=params.line, threads=params.threads)
-    # by None it is the one that is shipped with headstamps, by "reference" always the OCR line's
-    which = None if params.recognition == "reference" else params.recognition
-    recognise = open_recogniser(recogniser_file(which), beams=params.beams, threads=params.threads)
+    file = recogniser_file(params.recognition)
+    recognise = open_recogniser(file, beams=params.beams, threads=params.threads)
     report, skipped = Report(), Skipped(params.max_bad)
     sets = evaluation_sets(params, run, predictor.labels, report, skipped)
     return evaluate(params, sets, predictor.detect, recognise, report, skipped)

@@ -215,10 +215,7 @@ def _not_there(line: str, name: str, path: Path, file: str = "") -> str:
         wanted = f"expected {file}, its folder or a run" if file else "expected a run or its folder"
         return f"{path} is no model of '{line}' that can be used here: {wanted} ({there})"
     what = "shipped model" if name.partition("/")[0] == "reference" else "run, folder or file"
-    return (
-        f"there is no {what} '{name}' of '{line}' ({there}): name another, "
-        f"or {_TRAIN}"
-    )
+    return f"there is no {what} '{name}' of '{line}' ({there}): name another, or {_TRAIN}"
 
 
 def _how_to_export(run: Path) -> str:

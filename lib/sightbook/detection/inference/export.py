@@ -18,7 +18,8 @@ from sightbook.cards import read_records
 from sightbook.detection.inference.card import model_card
 from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.inference.graph import INPUT, Graph, export_detector, output_names
-from sightbook.detection.inference.predict import MODEL, Predictor, shrunk
+from sightbook.detection.inference.predict import SHIPPED as SHIPPED
+from sightbook.detection.inference.predict import Predictor, shrunk
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.metrics.coco import coco_numbers
 from sightbook.detection.metrics.sets import evaluation_sets
@@ -28,7 +29,8 @@ from sightbook.detection.training.train import WEIGHTS
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
 from sightbook.images import ImageError, Skipped, open_image
-from sightbook.runs import RunError, find_run, read_json
+from sightbook.inference.models import MODEL, find_model
+from sightbook.runs import RunError, read_json
 from sightbook.validation import DataError, Report
 
 COMPARED = 0.05
@@ -77,8 +79,8 @@ def write_package(run: Path, opset: int = 17) -> Path:
         RunError: the run holds no trained detector.
     """
     line = line_of(run)
-    find_run(line, run, needs=WEIGHTS)
-    return export_detector(load_detector(run / WEIGHTS), run / MODEL, line, metadata(run), opset)
+    detector = load_detector(find_model(line, run, WEIGHTS))
+    return export_detector(detector, run / MODEL, line, metadata(run), opset)
 
 
 def ensure_package(run: Path) -> Path:

@@ -28,11 +28,8 @@ from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
 from sightbook.images import Picture, save_image
-from sightbook.params import repository_root, resolve_path
+from sightbook.inference.models import find_model
 from sightbook.predicting import Answer, answer_each, free_name, options_given
-from sightbook.runs import RunError, find_run, outputs_root
-
-MODEL = "model.onnx"
 
 LINES = ("defects", "headstamps")
 
@@ -98,45 +95,14 @@ def box_dict(box: Box) -> dict[str, Any]:
     return row
 
 
-def model_file(line: str, model: str | Path | None = None) -> Path:
-    """The exported file.
-
-    Args:
-        line: `defects` or `headstamps`.
-        model: a run's name, `latest`, a folder, the path of a `.onnx` file, the name of a shipped
-            model (`potholes`, `pcb`; a run of that name goes first, `reference/potholes` is always
-            the shipped one), or `reference` or None for the one of :data:`SHIPPED`.
-
-    Raises:
-        RunError: there is none; says what there is.
-    """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name)
-    shipped = repository_root() / "outputs" / "reference" / line
-    own = (outputs_root() / line / name).is_dir()
-    if name == "reference":
-        folder = shipped / SHIPPED.get(line, "")
-    elif name.startswith("reference/"):
-        folder = shipped / name.removeprefix("reference/")
-    elif not own and (shipped / name / MODEL).is_file():
-        folder = shipped / name
-    else:
-        return find_run(line, name, needs=MODEL) / MODEL
-    if not (folder / MODEL).is_file():
-        there = ", ".join(sorted(file.parent.name for file in shipped.glob(f"*/{MODEL}")))
-        raise RunError(
-            f"there is no shipped model '{name}' of '{line}' (shipped: {there or 'none'}); train "
-            f"one with 02_train_{line}, export it with 04_export and give --model RUN"
-        )
-    return folder / MODEL
-
-
 class Predictor:
     """Finds objects in pictures and calls each picture defective or clean.
 
     Args:
-        model: as `model_file` takes it.
+        model: as `models.find_model` takes it: a run's name, `latest`, a folder, a `.onnx` file, a
+            shipped model's name (`potholes`, `pcb`; a run of that name goes first,
+            `reference/potholes` is always the shipped one), or `reference` or None for the one of
+            :data:`SHIPPED`.
         line: `defects` or `headstamps`.
         eval_conf: a picture is defective if a detection reaches it; above 0, at most 1. None takes
             the operating point that is recorded in the file, :data:`UNCALIBRATED` if it has none.
@@ -149,7 +115,7 @@ class Predictor:
         threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
 
     Raises:
-        RunError, FileNotFoundError: no such model.
+        RunError: no such model.
         ValueError: the model is of another line, or a setting is out of range.
     """
 
@@ -172,7 +138,7 @@ class Predictor:
             raise ValueError(f"min_score is {min_score}, expected a number from 0 to 1")
         if tile is not None:
             list(windows(1, 1, tile, overlap))
-        self.file = model_file(line, model)
+        self.file = find_model(line, model, shipped=SHIPPED.get(line, ""))
         self._session = onnx.session(self.file, threads)
         self.metadata = onnx.metadata(self._session)
         if self.metadata.get("line") != line:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sightbook.detection.inference.predict import MODEL, SHIPPED
+from sightbook.detection.inference.predict import SHIPPED
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.labels.csv_versions import LATEST
 from sightbook.detection.labels.prepare import draw, least_side, read_labels
@@ -22,9 +22,9 @@ from sightbook.detection.params import (
     TrainHeadstamps,
 )
 from sightbook.images import Skipped
-from sightbook.params import ParameterError, repository_root, resolve_path
-from sightbook.runs import dataset_folder, outputs_root, read_json
-from sightbook.trained import trained_run
+from sightbook.inference.models import trained_run
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import dataset_folder, read_json
 from sightbook.validation import DataError, Report
 
 SPLITS_FILE = "splits.json"
@@ -163,20 +163,7 @@ def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Anno
 
 
 def detector_run(line: str, which: str, stage: str) -> Path:
-    """Folder of the run that is evaluated; as `trained.trained_run`, and shipped models by name.
-
-    Args:
-        line: `defects` or `headstamps`.
-        which: `latest`, a run's name, a path, `reference`, or a shipped model (`potholes`, `pcb`).
-        stage: results of a shipped model are written into a copy called by it and by the model.
-
-    Raises:
-        RunError: there is none.
-    """
-    shipped = repository_root() / "outputs" / "reference" / line
-    own = (outputs_root() / line / which).is_dir() or resolve_path(which).is_dir()
-    if which and not own and (shipped / which / MODEL).is_file():
-        which = f"reference/{which}"
+    """`models.trained_run` for `defects` and `headstamps`."""
     return trained_run(line, which, stage, SHIPPED.get(line, ""))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightbook.detection.inference.predict import SHIPPED
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.masks import mask_polygons
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
@@ -33,7 +33,8 @@ from sightbook.detection.training.epoch_dump import leave_behind
 from sightbook.detection.training.loader import ValidationPictures, collate_pictures
 from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets, detection_sets, fold_sets
 from sightbook.files import write_json
-from sightbook.runs import Run, RunError, find_run
+from sightbook.inference.models import find_model
+from sightbook.runs import Run
 from sightbook.training import FitResult, fit, load_weights, seed_everything
 from sightbook.training_task import Task, is_first_process
 
@@ -145,7 +146,8 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     )
     file = None
     if params.init not in ("scratch", "pretrained"):
-        file = find_weights(params.line, params.init)
+        shipped = SHIPPED.get(params.line, "")
+        file = find_model(params.line, params.init, WEIGHTS, shipped=shipped)
         old = load_detector(file).config
         config = replace(config, channels=old.channels)
         if params.anchors == "default":  # its proposals are learnt for its anchors
@@ -162,24 +164,6 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     elif file is not None:
         start_from(detector, file)
     return detector
-
-
-def find_weights(line: str, which: str) -> Path:
-    """The weights file of a run, or of a shipped model (``reference``, ``reference/pcb``).
-
-    Raises:
-        RunError: no such run, or one without a detector.
-    """
-    first, _, rest = which.partition("/")
-    if first != "reference":
-        return find_run(line, which, needs=WEIGHTS) / WEIGHTS
-    folder = find_run(line, "reference")
-    file = folder / rest / WEIGHTS
-    if not file.is_file():
-        shipped = sorted(f.parent.relative_to(folder).as_posix() for f in folder.rglob(WEIGHTS))
-        choices = ", ".join(f"reference/{name}" for name in shipped) or "none"
-        raise RunError(f"there is no shipped detector {which!r} of '{line}' (there are: {choices})")
-    return file
 
 
 class DetectionTask(Task):
