@@ -22,7 +22,7 @@ from sightbook.weights import (
     convert,
     find_weights,
     load_network,
-    load_weights,
+    read_weights,
     save_weights,
     weights_file,
 )
@@ -92,7 +92,7 @@ def test_as_fp16_it_is_half_as_large_and_loaded_as_float32_rounded_to_eleven_bit
     for name, value in net.state_dict().items():
         loaded = again.state_dict()[name]
         assert loaded.dtype == value.dtype
-        if value.numel() < 1024:  # biases and statistics
+        if value.numel() < 256:  # biases and statistics
             assert torch.equal(loaded, value)
         else:
             assert 0 < (loaded - value).abs().max() <= value.abs().max() * 2**-11
@@ -169,19 +169,19 @@ def test_weights_of_another_kind_of_network_are_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_weights_are_refused_by_name(net: Net, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     with pytest.raises(FileNotFoundError, match=r"net\.safetensors"):
-        load_weights(path)
+        read_weights(path)
     path.write_bytes(b"")
     with pytest.raises(WeightsError, match=r"net\.safetensors"):
-        load_weights(path)
+        read_weights(path)
     path.write_bytes(save_weights(net, tmp_path / "whole.safetensors").read_bytes()[:-50])
     with pytest.raises(WeightsError, match=r"net\.safetensors"):
-        load_weights(path)
+        read_weights(path)
     save_file({"a": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match="how the network is built"):
-        load_weights(path)
+        read_weights(path)
 
 
-# --------------------------------------------------------------------------- pickled files of before
+# ------------------------------------------------------------------------- pickled files of before
 
 
 def old_file(path: Path, network: nn.Module, **facts: object) -> Path:
@@ -220,7 +220,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("protocol", ["torch", "pickle"])
-def test_a_pickle_that_could_run_code_is_refused_and_not_run(tmp_path: Path, protocol: str) -> None:
+def test_a_pickle_that_could_run_code_is_not_opened(tmp_path: Path, protocol: str) -> None:
     content = {"config": {"trap": Trap(tmp_path / "sprung")}, "weights": {}}
     path = tmp_path / "reader.pt"
     if protocol == "torch":
@@ -281,15 +281,15 @@ def test_lists_of_a_configuration_come_back_as_the_tuples_they_were(tmp_path: Pa
     class Bare(nn.Module):
         config = EmbedderConfig(dim=7)
 
-    assert load_weights(save_weights(Bare(), tmp_path / "a.safetensors")).config["dim"] == 7
-    assert load_weights(save_weights(nn.Linear(2, 1), tmp_path / "b.safetensors")).config == {}
+    assert read_weights(save_weights(Bare(), tmp_path / "a.safetensors")).config["dim"] == 7
+    assert read_weights(save_weights(nn.Linear(2, 1), tmp_path / "b.safetensors")).config == {}
 
 
 def test_a_file_may_be_replaced_while_what_was_loaded_from_it_is_in_use(
     net: Net, tmp_path: Path
 ) -> None:
     path = save_weights(net, tmp_path / "net.safetensors")
-    loaded = load_weights(path).tensors
+    loaded = read_weights(path).tensors
     expected = {name: value.clone() for name, value in loaded.items()}
     with torch.no_grad():
         net.conv.weight.zero_()

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightbook.files import atomic_file, write_atomic
+
 if TYPE_CHECKING:
     import onnxruntime
     import torch
@@ -31,11 +33,12 @@ METADATA_KEY = "sightbook"
 HALF_SUFFIX = ":fp16"
 """Behind the name of a weight that :func:`store_half` keeps in half the bytes."""
 
-FEWEST = 1024
-"""Values from which on a weight is worth a `Cast` of its own."""
+FEWEST = (4096, 16384, 65536)
+"""Values from which on weights are stored as fp16, tried in turn: the small ones at a network's
+ends move scores most and take least room."""
 
 TOLERANCE = 1e-3
-"""By how much a score may move when weights are stored as fp16."""
+"""By how much a score may differ from PyTorch's when weights are stored as fp16."""
 
 
 # --------------------------------------------------------------------------- reading
@@ -130,8 +133,6 @@ def export(
     import onnx
     import torch
 
-    from sightbook.runs import atomic_file
-
     was_training = module.training
     module.eval()
     try:
@@ -164,8 +165,6 @@ def write_metadata(path: PathLike, values: Mapping[str, Any]) -> None:
     """
     import onnx
 
-    from sightbook.runs import atomic_file
-
     text = json.dumps(dict(values), ensure_ascii=False, allow_nan=False)
     model = onnx.load(str(path))
     kept = {entry.key: entry.value for entry in model.metadata_props}
@@ -186,8 +185,6 @@ def quantize_dynamic(source: PathLike, target: PathLike) -> Path:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as quantize
 
-    from sightbook.runs import atomic_file
-
     with atomic_file(target) as partial:
         quantize(
             _with_full_weights(onnx.load(str(source))),
@@ -204,39 +201,36 @@ def quantize_dynamic(source: PathLike, target: PathLike) -> Path:
 # --------------------------------------------------------------------------- fp16 weights
 
 
-def store_half(source: PathLike, target: PathLike | None = None) -> Path:
+def store_half(source: PathLike, target: PathLike | None = None, fewest: int = FEWEST[0]) -> Path:
     """Write a model with its weights stored as fp16, each followed by a `Cast` to fp32.
 
     The file is half as large; the graph computes in fp32 as before, on weights rounded to eleven
     bits. onnxruntime folds the casts when it opens the file and RTen when it loads it, so neither
-    is slower. Left as they are: weights of fewer than :data:`FEWEST` values, integers, what a
-    quantised operator reads, and weights that fp16 cannot hold (beyond 65504, or so small
-    that more than the last bit would be lost). A file that is stored so already stays as it is.
+    is slower. Left as they are: small weights, integers, what a quantised operator reads, and
+    weights that fp16 cannot hold (beyond 65504, or so small that more than the last bit would be
+    lost). A file that is stored so already stays as it is.
 
     Args:
         source: of the model.
         target: of the new file; None replaces the old one, atomically.
+        fewest: values from which on a weight is not small.
     """
     import onnx
 
-    from sightbook.files import atomic_file
-
     model = onnx.load(str(source))
     graph = model.graph
-    read_quantised = {
-        name for node in graph.node if _is_quantised(node.op_type) for name in node.input
-    }
-    # what the graph gives or takes under its own name cannot be renamed
-    fixed = {item.name for item in (*graph.input, *graph.output)} | read_quantised
+    # what the graph takes or gives under its own name cannot be renamed
+    fixed = {item.name for item in (*graph.input, *graph.output)}
+    fixed |= {name for node in graph.node if _is_quantised(node.op_type) for name in node.input}
     casts = []
     for tensor in graph.initializer:
-        half = None if tensor.name in fixed else _as_half(tensor)
+        half = None if tensor.name in fixed else _as_half(tensor, fewest)
         if half is not None:
-            name, tensor_name = tensor.name, tensor.name + HALF_SUFFIX
-            tensor.CopyFrom(onnx.numpy_helper.from_array(half, tensor_name))
+            name, stored = tensor.name, tensor.name + HALF_SUFFIX
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, stored))
             casts.append(
                 onnx.helper.make_node(
-                    "Cast", [tensor_name], [name], f"{name}:cast", to=onnx.TensorProto.FLOAT
+                    "Cast", [stored], [name], f"{name}:cast", to=onnx.TensorProto.FLOAT
                 )
             )
     nodes = [*casts, *graph.node]
@@ -248,48 +242,46 @@ def store_half(source: PathLike, target: PathLike | None = None) -> Path:
     return Path(target or source)
 
 
-def store_half_within(
-    path: PathLike, gap: Callable[[Path, Path], float], tolerance: float = TOLERANCE
+def with_half_weights(
+    path: PathLike, compare: Callable[[Path], dict[str, Any]], half: bool = True
 ) -> dict[str, Any]:
-    """Store a file's weights as fp16 if that moves no score by more than `tolerance`.
+    """Store a file's weights as fp16, as many of them as :data:`TOLERANCE` allows.
 
     Args:
         path: of the model; replaced atomically, or left as it is, which is printed.
-        gap: largest difference of a score between two files: the one as it was, and the one whose
-            weights are stored as fp16.
-        tolerance: of that difference.
+        compare: holds a file against PyTorch; of what it finds, ``scores`` is the largest
+            difference of a score.
+        half: False leaves the file as it is.
 
     Returns:
-        ``weights``: ``fp16`` or ``fp32``, as they are stored now; ``fp16_gap``: what `gap` said.
+        What `compare` says of the file as it is now, and as ``weights`` how they are stored:
+        ``fp16`` or ``fp32``.
     """
     path = Path(path)
+    gap = np.inf
     with tempfile.TemporaryDirectory() as folder:
-        half = store_half(path, Path(folder) / path.name)
-        moved = gap(path, half)
-        if moved <= tolerance:
-            _replace(path, half)
-    if moved > tolerance:
-        print(f"{path}: weights stay fp32: as fp16 a score moves by {moved:.2g} (> {tolerance:g})")
-    return {"weights": "fp16" if moved <= tolerance else "fp32", "fp16_gap": moved}
-
-
-def _replace(path: Path, other: Path) -> None:
-    from sightbook.files import write_atomic
-
-    write_atomic(path, other.read_bytes())
+        for fewest in FEWEST if half else ():
+            candidate = store_half(path, Path(folder) / path.name, fewest)
+            found = compare(candidate)
+            gap = min(gap, found["scores"])
+            if found["scores"] <= TOLERANCE:
+                write_atomic(path, candidate.read_bytes())
+                return {**found, "weights": "fp16"}
+    if half:
+        print(f"{path}: weights stay fp32: stored as fp16 they move a score by {gap:.1e}")
+    return {**compare(path), "weights": "fp32"}
 
 
 def _is_quantised(operator: str) -> bool:
     return "Quantize" in operator or operator.endswith("Integer") or operator.startswith("QLinear")
 
 
-def _as_half(tensor: Any) -> Array | None:
+def _as_half(tensor: Any, fewest: int) -> Array | None:
     import onnx
 
-    if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < FEWEST:
+    if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < fewest:
         return None
-    values = onnx.numpy_helper.to_array(tensor)
-    return half_of(values)
+    return half_of(onnx.numpy_helper.to_array(tensor))
 
 
 def half_of(values: Array) -> Array | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sightbook.files import atomic_file
-from sightbook.onnx import FEWEST, half_of
+from sightbook.onnx import half_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 KEY = "sightbook"
 SUFFIX = ".safetensors"
 OLD_SUFFIX = ".pt"
+
+FEWEST_HALF = 256
+"""Values from which on a tensor is stored as fp16: smaller ones hardly take room."""
 
 _TOLD = 5
 """Tensors, at most, that an error names."""
@@ -102,9 +105,9 @@ def convert(old: Path, half: bool = False) -> Path:
         half: as in :func:`save_weights`.
 
     Raises:
-        WeightsError: as :func:`load_weights`.
+        WeightsError: as :func:`read_weights`.
     """
-    return _write(old.with_suffix(SUFFIX), load_weights(old), half)
+    return _write(old.with_suffix(SUFFIX), read_weights(old), half)
 
 
 def _write(path: Path, weights: Weights, half: bool) -> Path:
@@ -133,7 +136,7 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
 
     # A copy: views of one storage, and channels that lie innermost, are refused by the format.
     plain = tensor.cpu().clone(memory_format=torch.contiguous_format)
-    if half and plain.dtype == torch.float32 and plain.numel() >= FEWEST:
+    if half and plain.dtype == torch.float32 and plain.numel() >= FEWEST_HALF:
         values = half_of(plain.numpy())
         if values is not None:
             return torch.from_numpy(values)
@@ -154,7 +157,7 @@ def load_network(path: Path, build: Callable[[dict[str, Any]], Network]) -> Netw
         FileNotFoundError: no such file.
         WeightsError: it cannot be read, is not of such a network, or its tensors do not fit.
     """
-    weights = load_weights(path)
+    weights = read_weights(path)
     try:
         network = build(weights.config)
     except (TypeError, KeyError) as error:
@@ -166,7 +169,7 @@ def load_network(path: Path, build: Callable[[dict[str, Any]], Network]) -> Netw
     return network.eval()
 
 
-def load_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
     """Read a file of weights; a pickled one of an older run with a DeprecationWarning.
 
     Raises:

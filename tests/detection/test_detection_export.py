@@ -18,9 +18,10 @@ from sightbook.detection.inference.graph import Graph, export_detector
 from sightbook.detection.inference.predict import Predictor, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector, save_detector
+from sightbook.detection.models.rcnn import build_detector
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError
+from sightbook.weights import save_weights
 
 LABELS = ("hole", "crack")
 SIZES = ((96, 128), (140, 90), (301, 220), (20, 200))
@@ -229,7 +230,7 @@ def run(rcnn, tmp_path, monkeypatch):
     monkeypatch.setenv("SIGHTBOOK_OUTPUTS", str(tmp_path / "outputs"))
     folder = tmp_path / "outputs" / "defects" / "small"
     folder.mkdir(parents=True)
-    save_detector(rcnn, folder / "detector.pt")
+    save_weights(rcnn, folder / "detector.safetensors")
     record = {"line": "defects", "run": "small", "stage": "train", "status": "finished"}
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "params.yaml").write_text(yaml.safe_dump({"model": "fasterrcnn_mobilenet"}))
@@ -292,13 +293,13 @@ def test_a_file_is_written_anew_only_when_weights_are_newer(run):
     file = exporting.ensure_package(run)
     first = file.stat().st_mtime_ns
     assert exporting.ensure_package(run).stat().st_mtime_ns == first
-    os.utime(run / "detector.pt", (first / 1e9 + 5, first / 1e9 + 5))
+    os.utime(run / "detector.safetensors", (first / 1e9 + 5, first / 1e9 + 5))
     assert exporting.ensure_package(run).stat().st_mtime_ns != first
 
 
 def test_a_folder_without_a_detector_is_refused(run, tmp_path):
-    (run / "detector.pt").unlink()
-    with pytest.raises(RunError, match=r"holds no detector\.pt"):
+    (run / "detector.safetensors").unlink()
+    with pytest.raises(RunError, match=r"holds no detector\.safetensors"):
         exporting.write_package(run)
     with pytest.raises(RunError, match=r"holds no run\.json"):
         exporting.write_package(tmp_path)

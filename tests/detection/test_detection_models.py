@@ -15,11 +15,11 @@ from sightbook.detection.models.rcnn import (
     fill,
     load_detector,
     load_pretrained,
-    save_detector,
     start_from,
 )
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
 from sightbook.params import ParameterError
+from sightbook.weights import save_weights
 
 SMALL = [
     ("fasterrcnn_mobilenet", 0),
@@ -107,8 +107,8 @@ def test_a_narrower_pyramid_is_a_smaller_model(tmp_path):
 
     narrow = built("maskrcnn_mobilenet", channels=32)
     assert size(narrow) < 0.8 * size(built("maskrcnn_mobilenet"))
-    save_detector(narrow, tmp_path / "narrow.pt")
-    assert load_detector(tmp_path / "narrow.pt").config.channels == 32
+    save_weights(narrow, tmp_path / "narrow.safetensors")
+    assert load_detector(tmp_path / "narrow.safetensors").config.channels == 32
 
 
 def test_an_answer_of_dfine_does_not_depend_on_the_batch():
@@ -212,8 +212,8 @@ def test_a_file_gives_the_same_detector_back(tmp_path):
         anchor_ratios=(0.8, 1.0, 1.2),
         first_stage={"max_proposals": 20},
     ).eval()
-    save_detector(detector, tmp_path / "detector.pt")
-    again = load_detector(tmp_path / "detector.pt")
+    save_weights(detector, tmp_path / "detector.safetensors")
+    again = load_detector(tmp_path / "detector.safetensors")
     assert again.config == detector.config
     assert not again.training
     with torch.inference_mode():
@@ -223,16 +223,16 @@ def test_a_file_gives_the_same_detector_back(tmp_path):
 
 def test_training_goes_on_from_another_detector(tmp_path, capsys):
     old = built(labels=("a", "b"), seed=1)
-    save_detector(old, tmp_path / "old.pt")
+    save_weights(old, tmp_path / "old.safetensors")
     same = built(labels=("a", "b"), seed=2)
-    start_from(same, tmp_path / "old.pt")
+    start_from(same, tmp_path / "old.safetensors")
     assert all(torch.equal(v, same.state_dict()[k]) for k, v in old.state_dict().items())
     assert "nothing starts anew" in capsys.readouterr().out
     # as many classes, but others: what tells them apart must not be taken over
     for labels in (("b", "a"), ("a",)):
         new = built(labels=labels, seed=2)
         before = new.net.roi_heads.box_predictor.cls_score.weight.clone()
-        start_from(new, tmp_path / "old.pt")
+        start_from(new, tmp_path / "old.safetensors")
         assert torch.equal(new.net.roi_heads.box_predictor.cls_score.weight, before)
         name = "net.backbone.fpn.layer_blocks.0.0.weight"
         assert torch.equal(new.state_dict()[name], old.state_dict()[name])
@@ -240,9 +240,9 @@ def test_training_goes_on_from_another_detector(tmp_path, capsys):
 
 
 def test_the_weights_of_another_model_are_refused(tmp_path):
-    save_detector(built(), tmp_path / "old.pt")
+    save_weights(built(), tmp_path / "old.safetensors")
     with pytest.raises(ParameterError, match="set model to that"):
-        start_from(built("maskrcnn_mobilenet"), tmp_path / "old.pt")
+        start_from(built("maskrcnn_mobilenet"), tmp_path / "old.safetensors")
     with pytest.raises(ParameterError, match="another model"):
         fill(built(), built("dfine_nano").state_dict())
 

@@ -11,7 +11,7 @@ from killed_runs import train_in_process
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector, load_detector, save_detector
+from sightbook.detection.models.rcnn import build_detector, load_detector
 from sightbook.detection.params import TrainDefects, TrainHeadstamps
 from sightbook.detection.training import train
 from sightbook.detection.training.sets import detection_sets
@@ -19,6 +19,7 @@ from sightbook.images import save_image
 from sightbook.params import ParameterError
 from sightbook.runs import open_run
 from sightbook.validation import DataError
+from sightbook.weights import save_weights
 
 SMALL = {
     "size": 96,
@@ -335,7 +336,7 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
     )
     folder = outputs / "defects" / "earlier"
     folder.mkdir(parents=True)
-    save_detector(old, folder / train.WEIGHTS)
+    save_weights(old, folder / train.WEIGHTS)
     params = TrainDefects(run="sets", data=str(spots), init="earlier", **SMALL)
     detector = train.start_model(params, sets_of(tmp_path, data=str(spots)))
     assert detector.config.anchor_sizes == old.config.anchor_sizes

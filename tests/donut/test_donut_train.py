@@ -14,7 +14,7 @@ from sightbook.donut.finder import Finder
 from sightbook.donut.params import TrainDonut
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
-from sightbook.weights import load_weights
+from sightbook.weights import read_weights
 
 SMALL = {
     "samples": 16,
@@ -55,7 +55,7 @@ def test_killed_in_mid_epoch_it_ends_where_the_undisturbed_run_ends(tmp_path):
     metrics = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     assert metrics[0] == metrics[1]
     assert metrics[0]["validation/cer"] >= 0 and "finder/validation/zone_iou" in metrics[0]
-    weights = [load_weights(folder / "reader.safetensors").tensors for folder in folders]
+    weights = [read_weights(folder / "reader.safetensors").tensors for folder in folders]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     for folder in folders:
         record = json.loads((folder / "run.json").read_text())

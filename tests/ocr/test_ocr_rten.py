@@ -31,6 +31,25 @@ def test_names_sizes_and_operators_survive(tmp_path, write, inputs, output, oper
 
 
 @converter
+def test_a_model_with_weights_stored_as_fp16_is_converted(tmp_path):
+    torch = pytest.importorskip("torch")
+    from sightbook import onnx
+    from sightbook.ocr.export import check_operators, export_recognition
+    from sightbook.ocr.recognition import Recognizer, RecognizerConfig
+
+    torch.manual_seed(0)
+    source = tmp_path / "model.onnx"
+    export_recognition(Recognizer(RecognizerConfig(" ab", "tiny")), source, " ab")
+    before = source.stat().st_size
+    onnx.store_half(source)
+    assert source.stat().st_size < 0.7 * before
+    assert "Cast" in check_operators(source)
+    found = rten.check(rten.convert(source, tmp_path / "model.rten"), source)
+    assert found.inputs == {"line_image": ["batch", 1, 64, "width"]}
+    assert {"GRU", "Conv", "Cast"} <= found.operators
+
+
+@converter
 def test_another_models_file_is_found_out(tmp_path):
     detector = write_detector(tmp_path / "detector.onnx")
     recogniser = write_recogniser(tmp_path / "recogniser.onnx")

@@ -47,13 +47,16 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
     samples = min(len(views), params.samples)
     model = load_embedder(find_model("docclass", run, WEIGHTS))
-    parity = {"embedding": parity_of(model, file, types, views[:: max(1, len(views) // samples)])}
-    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    target = run / "int8" / MODEL
     if params.int8:
-        target = run / "int8" / MODEL
         target.parent.mkdir(exist_ok=True)
         seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
         quantize_static(file, target, seen)
+    few = views[:: max(1, len(views) // samples)]
+    compare = partial(parity_of, model, types=types, views=few)
+    parity = {"embedding": onnx.with_half_weights(file, compare, params.weights == "fp16")}
+    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    if params.int8:
         variants.append(measure(target, "int8", types, views, labels, params.repeats))
     one = torch.rand(1, 3, model.config.side, model.config.side)
     speed = {
@@ -93,20 +96,25 @@ def metadata(run: Path) -> dict[str, Any]:
 
 def parity_of(
     model: Embedder, file: Path, types: Store, views: NDArray[np.uint8]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Difference of embeddings between onnxruntime and PyTorch, and whether they answer alike.
 
     Returns:
-        As `onnx.parity`, `same_top1`: share of views whose nearest template is the same one, and
-        `views`.
+        As `onnx.parity`; `scores`: largest difference of a view's similarity to a template;
+        `same_top1`: share of views whose nearest template is the same one; and `views`.
     """
     predictor = Predictor(file)
     clean, _ = registered(types)
     ours, theirs = predictor.embed(views), embed(model, views)
     templates = predictor.embed(types.pixels), embed(model, clean)
-    answers = [(e @ t.T).argmax(axis=1) for e, t in zip((ours, theirs), templates, strict=True)]
-    same = float((answers[0] == answers[1]).mean())
-    return {**onnx.parity([ours], [theirs]), "same_top1": same, "views": len(views)}
+    scores = [e @ t.T for e, t in zip((ours, theirs), templates, strict=True)]
+    same = float((scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean())
+    return {
+        **onnx.parity([ours], [theirs]),
+        "scores": float(np.abs(scores[0] - scores[1]).max()),
+        "same_top1": same,
+        "views": len(views),
+    }
 
 
 def measure(

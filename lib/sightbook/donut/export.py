@@ -24,16 +24,18 @@ file                inputs                               outputs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import VisionEncoderDecoderModel
 
 from sightbook import onnx
-from sightbook.donut.decoding import DECODER, MODEL
+from sightbook.donut.decoding import DECODER, MODEL, Decoder, encode
 from sightbook.donut.model import LineReader
 
 
@@ -121,6 +123,37 @@ class CachedDecoder(nn.Module):
             y = layer.final_layer_norm(x)
             x = x + layer.fc2(layer.activation_fn(layer.fc1(y)))
         return (self.norm(x) @ self.table, *present)
+
+
+def token_gap(
+    model: VisionEncoderDecoderModel,
+    encoder: Path,
+    decoder: Path,
+    pixel_values: NDArray[np.float32],
+    texts: Sequence[Sequence[int]],
+) -> float:
+    """Largest difference of a token's probability between the files and PyTorch.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        encoder: ``model.onnx``.
+        decoder: ``decoder.onnx``.
+        pixel_values: float32 ``[B, C, height, width]``.
+        texts: tokens of each picture, the start token first: each is judged behind those before.
+    """
+    reading = Decoder(onnx.session(decoder))
+    ids = np.zeros((len(texts), max(map(len, texts))), np.int64)
+    known = np.zeros(ids.shape, bool)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)], known[row, : len(text)] = text, True
+    encoded = encode(onnx.session(encoder), pixel_values)
+    ours, _ = reading.step(ids, reading.empty(len(ids)), encoded)
+    with torch.inference_mode():
+        output: Any = model(
+            pixel_values=torch.from_numpy(pixel_values), decoder_input_ids=torch.from_numpy(ids)
+        )
+    theirs = output.logits.softmax(-1).numpy()
+    return float(np.abs(np.exp(ours) - theirs)[known].max())
 
 
 def _decoder(model: VisionEncoderDecoderModel) -> Any:

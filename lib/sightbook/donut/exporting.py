@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sightbook.donut import reader as reading
 from sightbook.donut import zone
 from sightbook.donut.card import model_card
 from sightbook.donut.decoding import DECODER, MODEL, Decoder, encode, greedy
-from sightbook.donut.export import export_reader
+from sightbook.donut.export import export_reader, token_gap
 from sightbook.donut.lines import LineCrops, SyntheticZones
 from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
@@ -53,14 +54,20 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     write_package(run, params.opset)
     reader = reading.load_reader(weights_file(run, reading.WEIGHTS))
     lines, texts = sample_lines(params.samples)
+    network = finding.load_finder(weights_file(run, finding.WEIGHTS))
+    half = params.weights == "fp16"
+    if params.int8:
+        write_int8(run)
+    compare_encoder = partial(encoder_parity, reader, lines=lines)
+    compare_finder = partial(finder_parity, network, samples=params.samples)
+    compare_decoder = partial(token_parity, reader, run / MODEL, lines=lines, texts=texts)
     parity = {
-        "encoder": encoder_parity(reader, run, lines),
-        "finder": finder_parity(run, params.samples),
-        "tokens": token_parity(reader, run, lines),
+        "encoder": onnx.with_half_weights(run / MODEL, compare_encoder, half),
+        "finder": onnx.with_half_weights(run / FINDER, compare_finder, half),
+        "tokens": onnx.with_half_weights(run / DECODER, compare_decoder, half),
     }
     variants = [measure(run, "float32", lines, texts, params.repeats)]
     if params.int8:
-        write_int8(run)
         variants.append(measure(run / "int8", "int8", lines, texts, params.repeats))
     files = [run / MODEL, run / DECODER, run / FINDER]
     exported = Exported(run, files, parity, variants)
@@ -147,23 +154,25 @@ def sample_lines(zones: int) -> tuple[NDArray[np.float32], list[str]]:
     return zone.reader_pixels(lines), [text for item in items for text in item["texts"]]
 
 
-def encoder_parity(
-    reader: LineReader, folder: Path, lines: NDArray[np.float32]
-) -> dict[str, float]:
-    """Differences of the CTC head's log-probabilities between onnxruntime and PyTorch."""
-    ours = encode(onnx.session(folder / MODEL), lines).ctc_log_probs
+def encoder_parity(reader: LineReader, file: Path, lines: NDArray[np.float32]) -> dict[str, float]:
+    """Differences of the CTC head's probabilities between onnxruntime and PyTorch."""
+    ours = encode(onnx.session(file), lines).ctc_log_probs
     with torch.inference_mode():
         theirs = reader(torch.from_numpy(lines)).ctc_log_probs
     assert ours is not None
-    return {**onnx.parity([np.exp(ours)], [theirs.exp()]), "lines": len(lines)}
+    numbers = onnx.parity([np.exp(ours)], [theirs.exp()])
+    return {**numbers, "scores": numbers["max_abs"], "lines": len(lines)}
 
 
-def finder_parity(folder: Path, samples: int) -> dict[str, float]:
-    """Differences of the finder's maps between onnxruntime and PyTorch on generated documents."""
+def finder_parity(network: finding.Finder, file: Path, samples: int) -> dict[str, float]:
+    """Differences of the finder's maps between onnxruntime and PyTorch on generated documents.
+
+    Returns:
+        As `onnx.parity`, and `scores`: of the probability of a line or a zone.
+    """
     from sightbook.donut.synth.documents import render_document
 
-    session = onnx.session(folder / FINDER)
-    network = finding.load_finder(weights_file(folder, finding.WEIGHTS))
+    session = onnx.session(file)
     torch_maps = finding.as_maps(network)
     ours, theirs = [], []
     for index in range(min(samples, 4)):
@@ -171,20 +180,42 @@ def finder_parity(folder: Path, samples: int) -> dict[str, float]:
         views = zone.normalise(zone.coarse_view(gray)[0])[None]
         ours.append(session.run(None, {"views": views})[0])
         theirs.append(torch_maps(views))
-    return {**onnx.parity(ours, theirs), "documents": len(ours)}
+    likely = [[_probabilities(maps) for maps in side] for side in (ours, theirs)]
+    return {
+        **onnx.parity(ours, theirs),
+        "scores": onnx.parity(*likely)["max_abs"],
+        "documents": len(ours),
+    }
+
+
+def _probabilities(maps: NDArray[np.float32]) -> NDArray[np.float64]:
+    shares = maps[:, [zone.BAND, zone.ZONE]].astype(np.float64)
+    return 1 / (1 + np.exp(-shares))
 
 
 def token_parity(
-    reader: LineReader, folder: Path, lines: NDArray[np.float32]
-) -> dict[str, float | int]:
-    """Share of lines on which greedy decoding gives the very tokens of `generate`."""
-    session = onnx.session(folder / MODEL)
-    decoder = Decoder(onnx.session(folder / DECODER))
-    known = len(reader.config.characters)
+    reader: LineReader,
+    encoder: Path,
+    file: Path,
+    lines: NDArray[np.float32],
+    texts: Sequence[str],
+) -> dict[str, float]:
+    """Whether a decoder writes what PyTorch writes.
+
+    Returns:
+        `same_tokens`: share of lines on which greedy decoding gives the very tokens of `generate`;
+        `scores`: largest difference of a token's probability behind those of the true text; and
+        `lines`.
+    """
+    session, decoder = onnx.session(encoder), Decoder(onnx.session(file))
+    characters = reader.config.characters
+    known = len(characters)
     written = greedy(decoder, encode(session, lines))
     ours = [[token for token in text.ids if token < known] for text in written]
     same = sum(a == b for a, b in zip(ours, generated(reader, lines), strict=True))
-    return {"same_tokens": same / len(lines), "lines": len(lines)}
+    true = [[reader.config.bos, *map(characters.index, text)] for text in texts]
+    scores = token_gap(reader.model, encoder, file, lines, true)
+    return {"same_tokens": same / len(lines), "scores": scores, "lines": len(lines)}
 
 
 def generated(reader: LineReader, lines: NDArray[np.float32]) -> list[list[int]]:

@@ -15,6 +15,7 @@ from sightbook import onnx
 from sightbook.donut.data import Record
 from sightbook.donut.decoding import DECODER, MODEL
 from sightbook.donut.documents import training_folder
+from sightbook.donut.export import token_gap
 from sightbook.donut.page_reading import PAGE, PagePredictor
 from sightbook.donut.pages import page_items
 from sightbook.donut.params import TrainDonut
@@ -35,8 +36,13 @@ def export_page_run(run: Path, params: ExportModel, facts: dict[str, Any]) -> Ex
     from sightbook.donut.card import model_card
 
     export_page(run / PAGE, run, metadata=facts, opset=params.opset)
+    if params.int8:
+        (run / "int8").mkdir(exist_ok=True)
+        for name in (MODEL, DECODER):
+            onnx.quantize_dynamic(run / name, run / "int8" / name)
     pages = held_out_pages(run, params.samples)
     model, _ = load_page(run / PAGE)
+    stored = store_weights(run, model, pages, params.weights == "fp16")
     predictor = PagePredictor(run)
     readings = [predictor.read(image, question) for image, question in pages]
     theirs = [generated(model, predictor, image, question) for image, question in pages]
@@ -45,17 +51,51 @@ def export_page_run(run: Path, params: ExportModel, facts: dict[str, Any]) -> Ex
     exported = Exported(
         run,
         [run / MODEL, run / DECODER],
-        {"tokens": {"same_tokens": same / max(1, len(pages)), "pages": len(pages)}},
+        {"tokens": {"same_tokens": same / max(1, len(pages)), "pages": len(pages), **stored}},
         [measure(run, "float32", pages, ours)],
     )
     if params.int8:
-        folder = run / "int8"
-        folder.mkdir(exist_ok=True)
-        for name in (MODEL, DECODER):
-            onnx.quantize_dynamic(run / name, folder / name)
-        exported.variants.append(measure(folder, "int8", pages, ours))
+        exported.variants.append(measure(run / "int8", "int8", pages, ours))
     write_atomic(run / "model_card.md", model_card(run, exported))
     return exported
+
+
+def store_weights(
+    run: Path, model: Any, pages: Sequence[tuple[NDArray[np.uint8], str | None]], half: bool
+) -> dict[str, Any]:
+    """Store the weights of both files as fp16 where `onnx.with_half_weights` allows it.
+
+    Args:
+        run: folder of the files.
+        model: in PyTorch.
+        pages: with their questions, on which the files are held against it.
+        half: False leaves the files as they are.
+
+    Returns:
+        `scores`: largest difference of a token's probability; `weights`, `encoder_weights`: how
+        those of decoder and encoder are stored.
+    """
+    if not pages:
+        return {"weights": "fp32", "encoder_weights": "fp32"}
+    predictor = PagePredictor(run)
+    inputs = []
+    for image, question in pages:
+        reading = predictor.read(image, question)
+        names = {name: place for place, name in enumerate(predictor.facts["tokens"])}
+        ids = [*predictor.prompt_ids(question), *(names[name] for name in reading.tokens)]
+        inputs.append((predictor.prepared(image)[None], ids))
+
+    def compare(file: Path) -> dict[str, Any]:
+        encoder = file if file.name == MODEL else run / MODEL
+        decoder = file if file.name == DECODER else run / DECODER
+        gaps = [token_gap(model, encoder, decoder, pixels, [ids]) for pixels, ids in inputs]
+        return {"scores": max(gaps)}
+
+    encoder = onnx.with_half_weights(run / MODEL, compare, half)
+    return {
+        **onnx.with_half_weights(run / DECODER, compare, half),
+        "encoder_weights": encoder["weights"],
+    }
 
 
 @torch.no_grad()

@@ -174,13 +174,22 @@ def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exp
     file = export_detection(
         model, run / MODEL, size, shift=shift, metadata=metadata(run), opset=params.opset
     )
+    theirs = [sigmoid(part + np.float32(shift)) for part in logits]
+
+    def compare(candidate: Path) -> dict[str, Any]:
+        session = onnx.session(candidate, threads=1)
+        maps = [engine.text_probabilities(session, sample.gray) for sample in samples]
+        found = zip(_rects(maps, pages), _rects(theirs, pages), strict=True)
+        same = [len(one) == len(other) for one, other in found]
+        numbers = onnx.parity(maps, theirs)
+        return {**numbers, "scores": numbers["max_abs"], "same_words": float(np.mean(same))}
+
+    parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
     session = onnx.session(file, threads=1)
     maps = [engine.text_probabilities(session, sample.gray) for sample in samples]
-    ours = [sigmoid(part + np.float32(shift)) for part in logits]
     start = time.perf_counter()
     found = _rects(maps, pages)
     after = (time.perf_counter() - start) / max(1, len(found))
-    same = [len(one) == len(other) for one, other in zip(found, _rects(ours, pages), strict=True)]
     pixels = np.zeros((1, 1, *size), np.float32)
     row: dict[str, Any] = {
         "variant": "float32",
@@ -194,11 +203,10 @@ def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exp
         "pages": len(pages),
     }
     torch_ms = onnx.torch_latency(lambda: model(torch.from_numpy(pixels)), params.repeats)
-    parity = {**onnx.parity(maps, ours), "same_words": float(np.mean(same)), "pages": len(pages)}
     made = Exported(
         run,
         [file],
-        {"detection": parity},
+        {"detection": {**parity, "pages": len(pages)}},
         [row],
         {"torch_batch1_ms": round(torch_ms, 1), "onnxruntime_batch1_ms": row["batch1_ms"],
          "logit_shift": shift},
@@ -251,10 +259,6 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> E
         model, run / MODEL, alphabet, metadata=metadata(run), opset=params.opset
     )
     pictures, texts = sample_lines(samples)
-    session = onnx.session(file, threads=1)
-    start = time.perf_counter()
-    read = engine.recognise(session, pictures, alphabet)
-    seconds = time.perf_counter() - start
     start = time.perf_counter()
     torch_read = engine.recognise(_TorchSession(model), pictures, alphabet)  # type: ignore[arg-type]
     torch_seconds = time.perf_counter() - start
@@ -263,6 +267,22 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> E
     feed[0, 0, :, : widest.shape[1]] = widest
     with torch.inference_mode():
         expected = model(torch.from_numpy(feed))
+
+    def compare(candidate: Path) -> dict[str, Any]:
+        session = onnx.session(candidate, threads=1)
+        pairs = list(zip(engine.recognise(session, pictures, alphabet), torch_read, strict=True))
+        same = [one.text == other.text for one, other in pairs]
+        return {
+            **onnx.parity(session.run(None, {"line_image": feed}), [expected]),
+            "scores": max(abs(one.confidence - other.confidence) for one, other in pairs),
+            "same_texts": float(np.mean(same)),
+        }
+
+    parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
+    session = onnx.session(file, threads=1)
+    start = time.perf_counter()
+    read = engine.recognise(session, pictures, alphabet)
+    seconds = time.perf_counter() - start
     distances = [
         Levenshtein.distance(one.text, text) for one, text in zip(read, texts, strict=True)
     ]
@@ -275,12 +295,10 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> E
         "exact_lines": round(float(np.mean([distance == 0 for distance in distances])), 4),
         "lines": len(pictures),
     }
-    same = [a.text == b.text for a, b in zip(read, torch_read, strict=True)]
-    numbers = onnx.parity(session.run(None, {"line_image": feed}), [expected])
     made = Exported(
         run,
         [file, file.with_name("alphabet.txt")],
-        {"recognition": {**numbers, "same_texts": float(np.mean(same)), "lines": len(pictures)}},
+        {"recognition": {**parity, "lines": len(pictures)}},
         [row],
         {
             "torch_lines_s": round(len(pictures) / torch_seconds, 1),
@@ -327,7 +345,6 @@ def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Export
 
     model = load_layout(weights_of(run, "layout"))
     file = export_layout(model, run / MODEL, metadata=metadata(run), opset=params.opset)
-    judge = LayoutModelFile(file, threads=1)
 
     def torch_judge(words: NDArray[np.float32]) -> Scores:
         with torch.inference_mode():
@@ -338,12 +355,26 @@ def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Export
 
     quads = [page_words(sample.page).quads for sample in samples]
     quads = [part for part in quads if len(part)]
-    start = time.perf_counter()
-    found = [arrange(part, judge) for part in quads]
-    seconds = (time.perf_counter() - start) / max(1, len(quads))
-    same = [one == arrange(part, torch_judge) for one, part in zip(found, quads, strict=True)]
     words = word_features(quads[0])
-    numbers = onnx.parity(judge(words), torch_judge(words))
+    layouts, expected = [arrange(part, torch_judge) for part in quads], torch_judge(words)
+
+    def compare(candidate: Path) -> dict[str, Any]:
+        judge = LayoutModelFile(candidate, threads=1)
+        scores = judge(words)
+        same = [arrange(part, judge) == one for part, one in zip(quads, layouts, strict=True)]
+        likely = onnx.parity(_probabilities(scores), _probabilities(expected))
+        return {
+            **onnx.parity(scores, expected),
+            "scores": likely["max_abs"],
+            "same_layout": float(np.mean(same)),
+        }
+
+    parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
+    judge = LayoutModelFile(file, threads=1)
+    start = time.perf_counter()
+    for part in quads:
+        arrange(part, judge)
+    seconds = (time.perf_counter() - start) / max(1, len(quads))
     mask = np.ones((1, len(words)), np.float32)
     feeds = {"words": words[None].astype(np.float32), "mask": mask}
     row: dict[str, Any] = {
@@ -354,8 +385,15 @@ def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Export
         "pages": len(quads),
         "words_a_page": round(float(np.mean([len(part) for part in quads])), 1),
     }
-    parity = {**numbers, "same_layout": float(np.mean(same)), "pages": len(quads)}
+    parity["pages"] = len(quads)
     return Exported(run, [file], {"layout": parity}, [row], {"page_ms": row["page_ms"]})
+
+
+def _probabilities(scores: Scores) -> Scores:
+    """Of beginning and end of a line, of each successor, of a paragraph in common."""
+    line_ends, next_word, same_paragraph = (part.astype(np.float64) for part in scores)
+    likely = np.exp(next_word - next_word.max(axis=-1, keepdims=True))
+    return sigmoid(line_ends), likely / likely.sum(axis=-1, keepdims=True), sigmoid(same_paragraph)
 
 
 # --------------------------------------------------------------------------- shared

@@ -32,6 +32,7 @@ from sightbook.images import ImageError, Skipped, open_image
 from sightbook.inference.models import MODEL, find_model
 from sightbook.runs import RunError, read_json
 from sightbook.validation import DataError, Report
+from sightbook.weights import weights_file
 
 COMPARED = 0.05
 """Detections from this score on must be found by both."""
@@ -51,23 +52,25 @@ def export_run(run: Path, params: ExportModel) -> Exported:
     """
     file = write_package(run, params.opset)
     line = line_of(run)
-    detector = load_detector(run / WEIGHTS)
+    detector = load_detector(find_model(line, run, WEIGHTS))
     truth = known_pictures(run, line, detector.config.labels)
     pictures = first_pictures(truth, params.samples)
-    parity = {"detection": parity_of(detector, file, pictures)}
+    target = run / "int8" / MODEL
+    if params.int8:
+        target.parent.mkdir(exist_ok=True)
+        onnx.quantize_dynamic(file, target)
+    compare = partial(parity_of, detector, pictures=pictures)
+    parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
     sample = pixels_of(shrunk(pictures[0], detector.config.size))
     variants = [measure(file, "float32", line, truth, sample, params.repeats)]
     if params.int8:
-        target = run / "int8" / MODEL
-        target.parent.mkdir(exist_ok=True)
-        onnx.quantize_dynamic(file, target)
         variants.append(measure(target, "int8", line, truth, sample, params.repeats))
     graph = partial(Graph(detector).eval(), torch.from_numpy(sample))
     speed = {
         "torch_ms": round(onnx.torch_latency(graph, params.repeats), 1),
         "onnxruntime_ms": variants[0]["picture_ms"],
     }
-    exported = Exported(run, [file], parity, variants, speed)
+    exported = Exported(run, [file], {"detection": parity}, variants, speed)
     write_atomic(run / "model_card.md", model_card(run, exported))
     return exported
 
@@ -85,7 +88,7 @@ def write_package(run: Path, opset: int = 17) -> Path:
 
 def ensure_package(run: Path) -> Path:
     """The run's exported file, written if it is missing or older than its weights."""
-    file, weights = run / MODEL, run / WEIGHTS
+    file, weights = run / MODEL, weights_file(run, WEIGHTS)
     fresh = file.is_file() and (
         not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
     )
@@ -147,7 +150,7 @@ def parity_of(detector: Detector, file: Path, pictures: Sequence[Image]) -> dict
     """
     session, graph = onnx.session(file), Graph(detector).eval()
     names = output_names(detector)
-    worst: dict[str, float] = {}
+    worst: dict[str, float] = {"scores": 0.0}
     both = either = 0
     inputs = [
         pixels_of(view)

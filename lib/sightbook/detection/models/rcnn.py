@@ -10,7 +10,6 @@ longer side is `DetectorConfig.size`; that belongs to the model and is exported 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,8 +34,8 @@ from sightbook.detection.models.config import (
 )
 from sightbook.detection.models.dfine import build_dfine, pretrained_dfine
 from sightbook.detection.params import SMALL
-from sightbook.files import atomic_file
 from sightbook.params import ParameterError
+from sightbook.weights import load_network
 
 Target = dict[str, Tensor]
 
@@ -159,7 +158,9 @@ def load_pretrained(detector: Detector) -> None:
     try:
         if config.name in TORCHVISION:
             weights = get_model_weights(config.name)["DEFAULT"]
-            net, state = detector.net, weights.get_state_dict(progress=False, check_hash=True)
+            net = detector.net
+            # a pickled file, of which nothing but tensors is to be read
+            state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         elif config.name in DFINE:
             net, state = detector.net.model, pretrained_dfine()
         else:
@@ -219,19 +220,13 @@ def start_from(detector: Detector, file: Path) -> None:
     print(f"init: {file}, {left or 'nothing'} starts anew", flush=True)
 
 
-def save_detector(detector: Detector, path: Path) -> None:
-    """Write weights and what is needed to build the model again."""
-    weights = {name: value.detach().cpu() for name, value in detector.state_dict().items()}
-    with atomic_file(path) as beside:
-        torch.save({"config": asdict(detector.config), "weights": weights}, beside)
-
-
 def load_detector(path: Path) -> Detector:
-    """Build a detector from its file, ready to find."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    detector = build_detector(DetectorConfig(**content["config"]))
-    detector.load_state_dict(content["weights"])
-    return detector.eval()
+    """Build a detector from its file, ready to find.
+
+    Raises:
+        WeightsError: as `load_network`.
+    """
+    return load_network(path, lambda config: build_detector(DetectorConfig(**config)))
 
 
 # ------------------------------------------------------------------ R-CNNs

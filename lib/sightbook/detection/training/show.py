@@ -21,6 +21,7 @@ from sightbook.detection.training.train import WEIGHTS, detect
 from sightbook.plot_style import PALETTE, Plot, show_image
 from sightbook.plots import histogram
 from sightbook.tables import Table
+from sightbook.weights import weights_file
 
 SURE = 0.5
 """Detections below it are left out of pictures."""
@@ -84,9 +85,9 @@ def anchor_table(sets: DetectionSets, params: TrainDetector) -> Table:
 
 def found(run: Path, sets: DetectionSets, count: int = 6) -> Plot:
     """Validation pictures and what the trained detector finds, boxes coloured by their fate."""
-    file = run / WEIGHTS
+    file = weights_file(run, WEIGHTS)
     if not file.is_file():
-        file = run / "fold-1" / WEIGHTS
+        file = weights_file(run / "fold-1", WEIGHTS)
     detector = load_detector(file)
     places = np.linspace(0, len(sets.validation) - 1, min(count, len(sets.validation)))
     chosen = {int(place): sets.truth.records[int(place)] for place in places.round()}

@@ -25,7 +25,6 @@ from sightbook.detection.models.rcnn import (
     build_detector,
     load_detector,
     load_pretrained,
-    save_detector,
     start_from,
 )
 from sightbook.detection.params import TrainDetector
@@ -37,8 +36,9 @@ from sightbook.inference.models import find_model
 from sightbook.runs import Run
 from sightbook.training import FitResult, fit, load_weights, seed_everything
 from sightbook.training_task import Task, is_first_process
+from sightbook.weights import save_weights
 
-WEIGHTS = "detector.pt"
+WEIGHTS = "detector.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 FOLDS_FILE = "cross_validation.json"
 
@@ -60,7 +60,7 @@ def train(params: TrainDetector, run: Run) -> dict[str, Any]:
         write_json(run.path / SPLITS_FILE, sets.splits)
     task, result = train_on(params, run, sets)
     if is_first_process():
-        save_detector(task.detector, run.path / WEIGHTS)
+        save_weights(task.detector, run.path / WEIGHTS)
     return result.metrics
 
 
@@ -88,7 +88,7 @@ def cross_validate(params: TrainDetector, run: Run) -> dict[str, Any]:
         folds.append((sets.truth, seen))
         kept.append(judge(sets.truth, seen))
         if is_first_process():
-            save_detector(task.detector, folder / WEIGHTS)
+            save_weights(task.detector, folder / WEIGHTS)
             write_json(folder / SPLITS_FILE, sets.splits)
             write_json(folder / PREDICTIONS_FILE, as_rows(seen))
     records = tuple(record for truth, _ in folds for record in truth.records)
