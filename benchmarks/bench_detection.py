@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import Image, Predictor
+from sightbook.detection.inference.predict import Image, OnnxDetector
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
 from sightbook.headstamps.synth.photographs import LABELS as HEAD_LABELS
@@ -46,7 +46,7 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
     """Pictures a second of both loops; the fastest of the rounds that follow one to warm up."""
     import torch
 
-    from sightbook.detection.params import TrainDefects
+    from sightbook.defects.params import TrainDefects
     from sightbook.training_task import resolve_precision
 
     torch.set_num_threads(1)
@@ -70,9 +70,9 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
 
 def training_parts(name: str, size: int, count: int, batch: int, precision: str):
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
+    from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
     from sightbook.detection.models.rcnn import build_detector
-    from sightbook.detection.params import TrainDefects
     from sightbook.detection.training.loader import TrainingPictures, Variation
     from sightbook.images import Skipped
     from sightbook.training import seed_everything
@@ -147,7 +147,7 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
             self.took = time.process_time() - self.started  # the epoch's checkpoint is not its own
 
     detector, pictures, params = training_parts(name, size, steps * batch, batch, precision)
-    detector = detector.to(memory_format=torch.channels_last)  # as `train.train_on` has it
+    detector = detector.to(memory_format=torch.channels_last)  # as `training.train.train_on` has it
     run = open_run("bench", run_name, params, stage="train", resume=False)
     truth = Annotations((), detector.config.labels)
     task = Timed(detector, ValidationPictures([]), truth, run)
@@ -243,15 +243,15 @@ def prediction(pictures: int) -> None:
             file, note = shipped[name] / MODEL, "shipped"
             if not file.is_file():
                 file, note = untrained(Path(folder) / name, line), "untrained, drawn weights"
-            predictor = Predictor(file, line=line)
+            predictor = OnnxDetector(file, line=line)
             images = [draw(index) for index in range(pictures)]
             size = f"{images[0].shape[1]}x{images[0].shape[0]}"
             what = f"{name} ({note}, {predictor.side} px in the model, pictures of {size})"
-            print(f"{what}: {median_ms(predictor.predict, images):.0f} ms")
+            print(f"{what}: {median_ms(predictor.detect, images):.0f} ms")
             if note == "shipped" and line == "headstamps":
-                from sightbook.headstamps.predict import Reader
+                from sightbook.headstamps import Predictor as HeadstampPredictor
 
-                reader = Reader(file)
+                reader = HeadstampPredictor(file)
                 print(f"  found, unrolled and read: {median_ms(reader.read, images):.0f} ms")
 
 

@@ -103,11 +103,11 @@ def reading(folder: Path | None, threads: int, count: int) -> None:
     else:
         images = [render_page(2, index).image for index in range(count)]
     predictor = Predictor(threads=threads)
-    predictor.read(images[0])
+    predictor.predict(images[0])
     spent = []
     for image in images:
         start = time.perf_counter()
-        predictor.read(image)
+        predictor.predict(image)
         spent.append(time.perf_counter() - start)
     shown = f"median {np.median(spent):.3f} s, mean {np.mean(spent):.3f} s, n = {len(spent)}"
     print(f"reading a page, {threads} thread(s): {shown}")

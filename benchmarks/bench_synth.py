@@ -17,7 +17,7 @@ import numpy as np
 
 from sightbook.docclass.store import squeeze
 from sightbook.docclass.synth.templates import render_template
-from sightbook.docclass.views import LEVELS, render_view
+from sightbook.docclass.synth.views import LEVELS, render_view
 from sightbook.donut.synth.documents import render_document
 from sightbook.donut.synth.zones import render_zone
 

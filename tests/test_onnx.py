@@ -104,7 +104,7 @@ def test_int8_is_close_and_keeps_metadata(model_file, tmp_path):
 
 
 class Wide(torch.nn.Module):
-    """Weights that fp16 holds, that are too few, too large and too faint for it."""
+    """Weights large, small, too large and too small for fp16; and a recurrent one."""
 
     def __init__(self):
         super().__init__()

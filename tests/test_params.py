@@ -14,6 +14,7 @@ from sightbook.params import (
     ParameterError,
     Parameters,
     check_parameters_cell,
+    other_parameters_source,
     parameters_cell_source,
     resolve_path,
 )
@@ -260,6 +261,56 @@ def test_a_cell_unlike_its_model_is_described() -> None:
     assert len(problems) == 4
     for part in ("'epochs' is missing", "top of", "'other' is no field of Train", "print(1)"):
         assert any(part in problem for problem in problems)
+
+
+class Short(Parameters):
+    shown = ("run", "epochs")
+
+    epochs: int = Field(2, gt=0, description="passes over the training set")
+    beta2: float = Field(0.999, description="AdamW's <second> moment")
+    run: str = Field("", description="name of the run")
+    task: str = Field("auto", description="token")
+
+
+def test_the_cell_shows_what_people_change_and_the_rest_is_listed_elsewhere() -> None:
+    lines = parameters_cell_source(Short).splitlines()
+    assert lines[:2] == [
+        'run: str = ""  # name of the run',
+        "epochs: int = 2  # passes over the training set",
+    ]
+    assert [line[0] for line in lines[2:]] == ["#"]
+    assert check_parameters_cell("\n".join(lines), Short) == []
+    problems = check_parameters_cell("\n".join([*lines, "beta2: float = 0.999"]), Short)
+    assert problems == ["'beta2' belongs to the fields of Short that the cell does not show"]
+    assert other_parameters_source(Short).splitlines() == [
+        "beta2: float = 0.999  # AdamW's <second> moment",
+        'task: str = "auto"  # token',
+    ]
+    assert other_parameters_source(Train) == ""
+    shown = Short(beta2=0.9)._repr_html_()
+    assert shown.startswith("<details><summary>all 4 parameters")
+    assert "<b>0.9</b>" in shown and "&lt;second&gt;" in shown and "<b>2</b>" not in shown
+
+
+def test_what_the_cell_does_not_show_is_taken_by_name() -> None:
+    values = {"run": "a", "epochs": 3}
+    assert Short.from_namespace({**values, "beta2": "0.9"}).beta2 == 0.9
+    with pytest.raises(ParameterError, match="unknown parameter 'beta1', did you mean 'beta2'"):
+        Short.from_namespace({**values, "beta1": 0.9})
+    cell = "run: str = 'a'\nepochs: int = 3"
+    ran = {"In": ["", cell, "# Parameters\nbeta2 = 0.9"], **values, "beta2": 0.9}
+    assert Short.from_namespace(ran).beta2 == 0.9
+
+
+def test_a_notebook_may_call_its_own_things_by_names_that_its_cell_does_not_show() -> None:
+    values = {"run": "a", "epochs": 3, "task": object(), "beta2": 0.5}
+    cells = ["", "run: str = 'a'\nepochs: int = 3", "params = 1", "task = make()\nbeta2 = 0.5"]
+    # a second Run All in one kernel: what was assigned before the parameters cell is no parameter
+    again = Short.from_namespace({**values, "In": [*cells, cells[1], "params = 1"]})
+    assert (again.task, again.beta2) == ("auto", 0.999)
+    # only the second cell again
+    alone = Short.from_namespace({**values, "In": [*cells, "params = 1"]})
+    assert alone.task == "auto"
 
 
 def test_relative_paths_count_from_the_repository(

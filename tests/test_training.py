@@ -35,6 +35,7 @@ from sightbook.training_data import (
 from sightbook.training_display import LineDisplay, clock, is_interactive, make_display
 from sightbook.training_finders import find_batch_size
 from sightbook.training_params import FitParams
+from sightbook.training_task import resolve_precision
 
 torch.set_num_threads(1)
 
@@ -103,7 +104,9 @@ class PlainTask(Task):
         return super().configure_optimizers()
 
 
-PARAMS = FitParams(epochs=3, batch_size=8, learning_rate=1e-2, workers=0, ema_decay=0.9)
+PARAMS = FitParams(
+    epochs=3, batch_size=8, learning_rate=1e-2, workers=0, ema_decay=0.9, precision="32"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -309,8 +312,7 @@ def test_average_is_the_exponential_one_with_warm_up() -> None:
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
-    # In bf16, which `auto` takes where the processor has it, the sums would differ by roundings.
-    exact = {"batch_size": 20, "ema_decay": 0, "epochs": 1, "precision": "32"}
+    exact = {"batch_size": 20, "ema_decay": 0, "epochs": 1}
     large = PARAMS.model_copy(update=exact)
     small = large.model_copy(update={"batch_size": 10, "accumulate": 2})
     one, two = train("large", large, PlainTask())[0], train("small", small, PlainTask())[0]
@@ -342,6 +344,36 @@ def test_precision_reaches_the_model() -> None:
 
     train("run", PARAMS.model_copy(update={"precision": "bf16-mixed", "epochs": 1}), Watched())
     assert kinds == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "variables", "precision"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, {}, "bf16-mixed"),
+        ({"avx512_bf16": True, "amx_bf16": True}, {"ONEDNN_MAX_CPU_ISA": "ALL"}, "bf16-mixed"),
+        ({"avx512_bf16": True}, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, "bf16-mixed"),
+        ({"avx512_bf16": False}, {}, "32"),
+        ({}, {}, "32"),
+        # oneDNN would emulate the products, and take several times as long as in fp32
+        ({"avx512_bf16": True, "amx_bf16": True}, {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "32"),
+        ({"avx512_bf16": True}, {"ONEDNN_MAX_CPU_ISA": "avx2"}, "32"),
+        ({"avx512_bf16": True}, {"DNNL_MAX_CPU_ISA": "AVX512_CORE"}, "32"),
+    ],
+)
+def test_automatic_precision_is_bf16_where_the_processor_multiplies_it(
+    capabilities: dict[str, bool],
+    variables: dict[str, str],
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert resolve_precision(FitParams(precision="auto")) == precision
+    assert resolve_precision(FitParams(precision="16-mixed")) == "16-mixed"
 
 
 def test_patience_ends_the_training_and_the_run_stays_ended() -> None:

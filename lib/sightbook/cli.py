@@ -2,13 +2,10 @@
 prediction stay fast and free of torch.
 """
 
-import difflib
-import importlib
-import importlib.util
 import json
-import pkgutil
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import click
 
 import sightbook
+from sightbook.lines import LINES, LineError, line_module
 from sightbook.params import ParameterError, read_yaml, repository_root
 from sightbook.runs import RunError
 
@@ -113,7 +111,7 @@ def _run_notebook(name: str, given: dict[str, Any], command: str, out: Path | No
 
 
 @app.command()
-@click.argument("line", default="donut")
+@click.argument("line", default=next(iter(LINES)))
 def demo(line: str) -> None:
     """Walk LINE from data to an exported model, as run 'demo'.
 
@@ -200,37 +198,94 @@ def _demo_file(folder: Path, stage: str) -> Path | None:
 @app.command()
 @click.argument("notebook")
 def params(notebook: str) -> None:
-    """List the parameters of NOTEBOOK: name, type, default, meaning."""
+    """List the parameters of NOTEBOOK: name, type, default, meaning.
+
+    First those that its parameters cell shows, then all others; -p and -f take every one.
+    """
     from sightbook import notebooks
+    from sightbook.params import other_parameters_source
 
     path = notebooks.find_notebook(notebook)
-    source = notebooks.parameters_cell(notebooks.read_notebook(path))
-    print(source if source is not None else f"{path.stem} takes no parameters")
+    content = notebooks.read_notebook(path)
+    source, model = notebooks.parameters_cell(content), notebooks.parameters_model(content)
+    if source is None:
+        print(f"{path.stem} takes no parameters")
+        return
+    lines = [line for line in source.splitlines() if line.strip() and not line.startswith("#")]
+    print("\n".join(lines))
+    others = other_parameters_source(model) if model is not None else ""
+    if others:
+        print(f"\n# not in its parameters cell, and taken by name as well:\n{others}")
 
 
-@app.command()
+_OWN = "sightbook.predict"
+"""In a click context: the line that is named, and the options that it registers."""
+
+
+class _PredictCommand(click.Command):
+    """Takes, beside the options of all lines, those that the line named registers."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        line = next((arg for arg in args if arg in LINES), None)
+        if line is not None:
+            own = line_module(line, "predict").OPTIONS
+            ctx.meta[_OWN] = line, [_click_option(option) for option in own]
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption:
+            wanted = [arg for arg in args if not arg.startswith("-")]
+            if line is None and wanted:
+                line_module(wanted[0], "predict")  # says which lines there are
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        _, own = ctx.meta.get(_OWN, ("", []))
+        return [*super().get_params(ctx), *own]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        line, own = ctx.meta.get(_OWN, ("", []))
+        every = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        shared = [param for param in every if param not in own]
+        for title, params in (("Options", shared), (f"Options of {line}", own)):
+            records = [param.get_help_record(ctx) for param in params]
+            rows = [record for record in records if record is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _click_option(option: Any) -> click.Option:
+    """A line's `predicting.Option` for the command line."""
+    flag = "--" + option.name.replace("_", "-")
+    if option.type is bool:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    kind: Any = option.type
+    if option.choices:
+        kind = click.Choice(option.choices)
+    elif option.type is Path:
+        kind = click.Path(path_type=Path)
+    return click.Option(
+        [flag, option.name],
+        type=kind,
+        default=None,
+        help=f"{option.help[:1].upper()}{option.help[1:]}.",
+        hidden=bool(option.instead),
+    )
+
+
+@app.command(cls=_PredictCommand)
 @click.argument("line")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line per picture.")
+@click.option("--json", is_flag=True, help="Print one JSON object a line per picture.")
 @click.option(
     "--model", help="Model file or folder, a run's name, 'latest' or 'reference' (the shipped one)."
-)
-@click.option(
-    "--register",
-    type=click.Path(path_type=Path),
-    help="Folder of templates, for lines that compare with registered classes.",
 )
 @click.option(
     "--render",
     is_flag=False,
     flag_value="rendered",
     metavar="[DIR]",
-    help="Folder for pictures with what was found drawn on them, of lines that find things.",
-)
-@click.option(
-    "--strips",
-    type=click.Path(path_type=Path),
-    help="Folder for the unrolled rings of letters, of headstamps.",
+    help="Folder for copies of the pictures with what was found drawn on them.",
 )
 @click.option(
     "-o",
@@ -239,21 +294,21 @@ def params(notebook: str) -> None:
     multiple=True,
     nargs=2,
     metavar="NAME VALUE",
-    help="An option of the line's own; may be repeated.",
+    help="Older spelling of --NAME VALUE; goes with release 0.3.",
 )
+@click.pass_context
 def predict(
+    ctx: click.Context,
     line: str,
     files: tuple[Path, ...],
-    as_json: bool,
-    model: str | None,
-    register: Path | None,
-    render: str | None,
-    strips: Path | None,
     others: tuple[tuple[str, str], ...],
+    **options: Any,
 ) -> None:
     """Read FILES (pictures, folders, multi-page TIFF, PDF) with an exported model of LINE.
 
-    Needs onnxruntime, numpy and an image library, no torch.
+    Needs onnxruntime, numpy and an image library, no torch. `sightbook predict LINE --help` lists
+    the line's own options too. The exit code is 0 if every picture was read, 1 if one could not be,
+    2 for a command line that cannot be carried out.
 
     \b
     Examples:
@@ -263,17 +318,53 @@ def predict(
       sightbook predict defects road.jpg --json --model potholes
       sightbook predict headstamps bases.jpg --render drawn/ --strips strips/
     """
-    import yaml
+    from sightbook.predicting import CommandError
 
+    module = line_module(line, "predict")
+    options |= _older_spelling(ctx, line, others, module.OPTIONS)
+    render = options["render"]
     if render is not None and Path(render).is_file():
         raise UsageError(
             f"--render {render}: is a file, a folder to write to is expected; put --render last, "
             "or name one"
         )
-    options: dict[str, Any] = {"json": as_json, "model": model, "register": register}
-    options |= {"render": render, "strips": strips}
-    options |= {name.replace("-", "_"): yaml.safe_load(value) for name, value in others}
-    sys.exit(_predictor(line).command(list(files), options))
+    try:
+        sys.exit(module.command(list(files), options))
+    except CommandError as error:
+        print(f"sightbook: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _older_spelling(
+    ctx: click.Context, line: str, others: tuple[tuple[str, str], ...], own: Sequence[Any]
+) -> dict[str, Any]:
+    """Options given as ``-o NAME VALUE``, by name."""
+    import yaml
+
+    names = ["json", "model", "render", *(option.name for option in own)]
+    known = {
+        param.name: param
+        for param in ctx.command.get_params(ctx)
+        if isinstance(param, click.Option) and param.name in names
+    }
+    given = {}
+    for spelled, value in others:
+        name = spelled.replace("-", "_")
+        if name not in known:
+            told = ", ".join(str(one) for one, param in known.items() if not param.hidden)
+            raise click.UsageError(f"{line} knows no option {spelled}; there are {told}", ctx)
+        if yaml.safe_load(value) is not None:
+            given[name] = known[name].type_cast_value(ctx, value)
+    if given:
+        spelled = next(iter(given))
+        renamed = {option.name: option.instead for option in own if option.instead}
+        today = renamed.get(spelled, spelled).replace("_", "-")
+        print(
+            f"sightbook: -o {spelled} VALUE is written --{today} VALUE now; -o goes with release "
+            "0.3",
+            file=sys.stderr,
+        )
+    return given
 
 
 @app.command()
@@ -330,32 +421,10 @@ def doctor() -> None:
     sys.exit(any(finding.level == "missing" for finding in findings))
 
 
-_DETECTION = {
-    "defects": "sightbook.detection.inference.predict",
-    "headstamps": "sightbook.headstamps.predict",
-}
-"""Lines that share a folder, and the modules that predict."""
-
-
-def _predictor(line: str) -> Any:
-    """Import the module that predicts for a line; UsageError naming the lines there are."""
-    packages = {found.name for found in pkgutil.iter_modules(sightbook.__path__) if found.ispkg}
-    lines = {
-        name: f"sightbook.{name}.predict"
-        for name in sorted(packages - {"detection"})
-        if importlib.util.find_spec(f"sightbook.{name}.predict")
-    } | _DETECTION
-    if line not in lines:
-        close = difflib.get_close_matches(line, lines, n=1)
-        hint = f", did you mean '{close[0]}'?" if close else f"; there are: {', '.join(lines)}"
-        raise UsageError(f"no line '{line}' that can predict{hint}")
-    return importlib.import_module(lines[line])
-
-
 def main() -> None:
     """Entry point: an error the user can mend is one sentence, not a traceback."""
     try:
         app(prog_name="sightbook")
-    except (ParameterError, RunError, UsageError) as error:
+    except (LineError, ParameterError, RunError, UsageError) as error:
         print(f"sightbook: {error}", file=sys.stderr)
         sys.exit(1)

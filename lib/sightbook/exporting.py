@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from sightbook.inference.models import trained_run
-from sightbook.params import Parameters
-
-LINES = {
-    "donut": "sightbook.donut.exporting",
-    "docclass": "sightbook.docclass.exporting",
-    "ocr": "sightbook.ocr.exporting",
-    "defects": "sightbook.detection.inference.export",
-    "headstamps": "sightbook.detection.inference.export",
-}
-"""Line to the module whose `export_run(run, params)` does the work.
-
-A line that ships several models says in the module's `SHIPPED` which one `reference` means.
-"""
+from sightbook.lines import LINES, line_module
+from sightbook.params import Parameters, load_model
 
 
 class ExportModel(Parameters):
-    """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card."""
+    """`04_export`: any line's run to ONNX, with parity, variants, latency and a model card.
 
-    line: Literal["donut", "docclass", "ocr", "defects", "headstamps"] = Field(
-        "donut", description="line whose run is exported"
+    A line may take more parameters than these: its own class of them is named in
+    :data:`sightbook.lines.LINES`, and `parse` takes it for a run of that line.
+    """
+
+    line: Literal[tuple(LINES)] = Field(  # type: ignore[valid-type]
+        next(iter(LINES)), description="line whose run is exported"
     )
     run: str = Field("latest", description="run to export: latest, a name or a path")
     samples: int = Field(8, ge=1, description="real inputs on which parity is measured")
@@ -40,13 +32,32 @@ class ExportModel(Parameters):
     )
     opset: int = Field(17, ge=17, le=22, description="ONNX operator set")
     repeats: int = Field(10, ge=1, description="timed runs for the latency figures")
-    data: str = Field(
-        "",
-        description="ocr: folder of labelled pages to measure and calibrate on; empty: the run's",
-    )
-    onnx: dict = Field(  # type: ignore[type-arg]  # notebooks write the type as it stands here
-        default_factory=dict, description="docclass: input_shape, input_names, options ... of ONNX"
-    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: str = "") -> Self:
+        """Check values, as `Parameters.parse`, with the parameters of the line that they name."""
+        classes = {
+            line: load_model(tasks["export_params"])
+            for line, tasks in LINES.items()
+            if "export_params" in tasks
+        }
+        model = classes.get(str(values.get("line", cls.model_fields["line"].default)), cls)
+        if not issubclass(model, cls):
+            model = cls
+        # Until release 0.3 every line took the parameters of all: left alone, they ask for nothing.
+        of_others = {
+            name: field.get_default(call_default_factory=True)
+            for other in classes.values()
+            for name, field in other.model_fields.items()
+            if name not in model.model_fields
+        }
+        asked = {
+            name: value
+            for name, value in values.items()
+            if name not in of_others or value != of_others[name]
+        }
+        # not `model.parse`: that would come here again
+        return super(ExportModel, model).parse(asked, source)
 
 
 @dataclass
@@ -75,17 +86,6 @@ class Exported:
         return {"parity": self.parity, "variants": self.variants, "speed": self.speed}
 
 
-def run_to_export(params: ExportModel) -> Path:
-    """Folder of the run that is meant; see `models.trained_run`.
-
-    Raises:
-        RunError: there is none.
-    """
-    room = importlib.import_module(LINES[params.line])
-    shipped: dict[str, str] = getattr(room, "SHIPPED", {})
-    return trained_run(params.line, params.run, "export", shipped.get(params.line, ""))
-
-
 def export(params: ExportModel, run: Path) -> Exported:
     """Export a line's run into its own folder.
 
@@ -96,5 +96,4 @@ def export(params: ExportModel, run: Path) -> Exported:
     Raises:
         RunError: there is no such run, or it holds no trained model.
     """
-    room = importlib.import_module(LINES[params.line])
-    return room.export_run(run, params)
+    return line_module(params.line, "export").export_run(run, params)

@@ -25,6 +25,9 @@ from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]
 
+ImageLike = Pixels | Image.Image | str | Path | bytes
+"""What predictors take for an image, see :func:`as_pixels`."""
+
 MAX_PIXELS = 128_000_000
 """Largest picture that is decoded, in pixels (width x height): 384 MB as RGB. Above the 108
 megapixels of a telephone camera, below what a decompression bomb needs."""
@@ -81,6 +84,69 @@ def open_image(
     name = name or (str(source) if isinstance(source, str | Path) else "<bytes>")
     with _opened(source, name) as image:
         return _pixels(image, name, max_pixels, at_least)
+
+
+def as_pixels(image: ImageLike, *, name: str | None = None) -> Pixels:
+    """An image in any form that predictors take, as upright RGB.
+
+    Args:
+        image: uint8 array ``[height, width, 3]`` (RGB) or ``[height, width]`` (grey), a PIL image
+            (its EXIF orientation is applied), a file's path, or a file's bytes.
+        name: what errors call the image; a path says its own.
+
+    Returns:
+        uint8 array ``[height, width, 3]``, RGB; an RGB array is returned as it is.
+
+    Raises:
+        TypeError: it is none of these.
+        ImageError: an array of another type or shape, or what :func:`open_image` refuses.
+    """
+    if isinstance(image, np.ndarray):
+        name = name or "the image"
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+            found = f"{image.dtype} {list(image.shape)}"
+            raise ImageError(
+                name, f"an array of {found}, expected uint8 [H, W, 3] (RGB) or [H, W] (grey)"
+            )
+        if not image.size:
+            raise ImageError(name, f"no pixels ({image.shape[1]} x {image.shape[0]})")
+        return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    if isinstance(image, Image.Image):
+        told = getattr(image, "filename", "") or "the PIL image"
+        return _pixels(image, name or str(told), MAX_PIXELS)
+    if isinstance(image, str | Path | bytes):
+        return open_image(image, name=name)
+    if isinstance(image, list | tuple):
+        raise TypeError(
+            f"{name or 'the image'} is a {type(image).__name__}; predict takes one image, "
+            "predict_batch takes several"
+        )
+    raise TypeError(
+        f"{name or 'the image'} is a {type(image).__name__}, expected a numpy array, a PIL image, "
+        "a path or bytes"
+    )
+
+
+def iter_pixels(images: Iterable[ImageLike]) -> Iterator[Pixels]:
+    """Each of several images as :func:`as_pixels` returns it; errors say which one.
+
+    Raises:
+        TypeError: it is a single image, or nothing that holds images.
+        ImageError: as :func:`as_pixels`.
+    """
+    single = isinstance(images, str | Path | bytes | Image.Image)
+    if single or (isinstance(images, np.ndarray) and images.ndim < 4):
+        kind = type(images).__name__
+        raise TypeError(f"a single image ({kind}) came, expected several: put it into a list")
+    if not isinstance(images, Iterable):
+        raise TypeError(f"expected a list of images, found a {type(images).__name__}")
+    return _each_pixels(images)
+
+
+def _each_pixels(images: Iterable[ImageLike]) -> Iterator[Pixels]:
+    for number, image in enumerate(images, start=1):
+        path = isinstance(image, str | Path)
+        yield as_pixels(image, name=None if path else f"image {number} of the batch")
 
 
 def image_size(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -204,6 +270,13 @@ class Skipped:
         self.path = Path(path) if path is not None else None
         self._reasons: dict[str, str] = {}
         self._read_to = 0
+
+    def keep_in(self, path: str | Path) -> None:
+        """Go on in a file as `path` of the constructor; what was counted so far goes there too."""
+        counted, self._reasons = self._reasons, {}
+        self.path, self._read_to = Path(path), 0
+        for name, reason in counted.items():
+            self.add(name, reason)
 
     def add(self, name: str | Path, reason: str) -> None:
         """Count one picture.

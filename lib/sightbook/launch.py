@@ -1,10 +1,13 @@
 """Where a training runs: in this process, or in one process per device through torchrun.
 
-`launch` is what a notebook calls. With more than one device it writes a job file into the run
-folder, starts the workers, prints what the first one prints, and returns its result or raises
-what made the first of them fail. The worker is this module itself and needs nothing but the job
-file, so that ``srun python -m sightbook.launch JOB`` (one task per device) is the same thing on
-a Slurm cluster, and ``torchrun -m sightbook.launch JOB`` wherever torchrun is at home.
+`launch` is what a notebook calls, with the function that trains, the task (a model and its loss)
+and the data sets that its cells have shown. One process uses exactly these objects. With more than
+one device they are written into the run folder by value, classes and functions of the notebook
+included, beside a job file; the workers are started, what the first one prints is printed, and its
+result is returned or what made the first of them fail is raised. The worker is this module itself
+and needs nothing but the job file, so that ``srun python -m sightbook.launch JOB`` (one task per
+device) is the same thing on a Slurm cluster, and ``torchrun -m sightbook.launch JOB`` wherever
+torchrun is at home.
 
 The processes form a chain: caller -> agent (torchrun) -> workers. Whichever link dies, the ones
 behind it end too; the agent gives the workers time to save, the same as Slurm does.
@@ -13,37 +16,55 @@ behind it end too; the agent gives the workers time to save, the same as Slurm d
 import argparse
 import contextlib
 import ctypes
+import functools
 import importlib
+import io
 import logging
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+import types
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+
 from sightbook.params import Parameters, load_model
-from sightbook.runs import Run, read_json, write_json
+from sightbook.runs import Run, atomic_file, read_json, write_json
 
 _AGENT_SECONDS = 40  # torchrun itself kills what has not ended 30 s after SIGTERM
 _PREEMPTED = 143  # what a shell reports for a process ended by SIGTERM
+_PARTS = "parts.pkl"
+_TRAINED = "task.pt"
+
+Train = Callable[..., dict[str, Any]]
+"""``train(params, run)``, or with ``task`` and ``sets``: returns final metrics (plain values)."""
 
 
 class LaunchError(RuntimeError):
     """A worker failed; the first line is its error, then come its rank and traceback."""
 
 
-def launch(entry: str, params: Parameters, run: Run) -> dict[str, Any]:
-    """Call ``entry(params, run)`` on as many devices as ``params.devices`` asks for.
+def launch(
+    train: Train | str, params: Parameters, run: Run, *, task: Any = None, sets: Any = None
+) -> dict[str, Any]:
+    """Call ``train(params, run, task=task, sets=sets)`` on as many devices as `params` ask for.
 
     Args:
-        entry: ``package.module:function``; it returns a dict of final metrics (of plain values).
+        train: a line's training function, or one that is defined in the notebook. (A text
+            ``package.module:function`` works for one more release.)
         params: its parameters; of a class that can be imported if there are several devices.
         run: the open run; workers attach to it.
+        task: the model and its loss; left with the trained weights, wherever it was trained. None:
+            `train` makes its own.
+        sets: what to train and to validate on. None: `train` makes its own.
 
     Returns:
         What the function returned (in the first worker).
@@ -51,32 +72,54 @@ def launch(entry: str, params: Parameters, run: Run) -> dict[str, Any]:
     Raises:
         LaunchError: a worker failed.
         Preempted: the workers were stopped by SIGTERM after they saved their state.
-        ValueError: there are fewer devices than asked for, or `entry` cannot be found.
+        ValueError: there are fewer devices than asked for, a text names no function, or something
+            cannot be handed to other processes; says what, why and what to do.
     """
-    function = _find(entry)
+    if isinstance(train, str):
+        warnings.warn(
+            f"launch({train!r}, ...): import the function and hand it in; texts will be refused",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        train = _find(train)
     processes = _device_count(getattr(params, "devices", 1))
     if processes == 1:
-        return function(params, run)
+        return train(params, run, **_given(task, sets))
     folder = run.path / "launch"
     shutil.rmtree(folder, ignore_errors=True)
-    job = write_job(folder / "job.json", entry, params, run)
-    _run_agent(job, processes)
-    errors = [read_json(file) for file in folder.glob("error.*.json")]
-    agent = read_json(folder / "agent.json")
-    if agent["exitcodes"] or errors:
-        raise _root_cause(errors, agent["exitcodes"], processes)
-    return read_json(folder / "result.json")
+    job = write_job(folder / "job.json", train, params, run, task=task, sets=sets)
+    try:
+        _run_agent(job, processes)
+        errors = [read_json(file) for file in folder.glob("error.*.json")]
+        agent = read_json(folder / "agent.json")
+        if agent["exitcodes"] or errors:
+            raise _root_cause(errors, agent["exitcodes"], processes)
+        if task is not None:
+            import torch
+
+            task.load_state_dict(torch.load(folder / _TRAINED, weights_only=True))
+        return read_json(folder / "result.json")
+    finally:
+        for name in (_PARTS, _TRAINED):  # as large as data and model
+            (folder / name).unlink(missing_ok=True)
 
 
-def write_job(path: Path, entry: str, params: Parameters, run: Run) -> Path:
-    """Write the file that tells a worker what to do; return its path."""
+def write_job(
+    path: Path, train: Train, params: Parameters, run: Run, *, task: Any = None, sets: Any = None
+) -> Path:
+    """Write the files that tell a worker what to do; return the path of the first.
+
+    Raises:
+        ValueError: something cannot be handed to other processes.
+    """
     model = type(params)
     if model.__module__ == "__main__":
         raise ValueError(
             f"workers cannot import {model.__name__}: define it in a module, not in the notebook"
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_parts(path.with_name(_PARTS), {"train": train, **_given(task, sets)})
     job = {
-        "entry": entry,
         "model": f"{model.__module__}:{model.__qualname__}",
         "params": params.model_dump(mode="json"),
         "run": str(run.path),
@@ -98,7 +141,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_work(options.job))
 
 
-def _find(entry: str) -> Callable[[Any, Run], dict[str, Any]]:
+def _given(task: Any, sets: Any) -> dict[str, Any]:
+    return {k: v for k, v in {"task": task, "sets": sets}.items() if v is not None}
+
+
+def _find(entry: str) -> Train:
     module, _, name = entry.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
@@ -117,6 +164,103 @@ def _device_count(devices: int | str) -> int:
     if 0 < there < int(devices):
         raise ValueError(f"devices is {devices}, but this machine has {there} GPU(s)")
     return int(devices)
+
+
+# ---------------------------------------------------------------------- parts by value
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Also refuses what would be pickled and be of no use in another process."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
+            raise pickle.PicklingError("it is an open file")
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(obj, torch.Tensor) and obj.device.type != "cpu":
+            raise pickle.PicklingError(f"it is a tensor on {obj.device}, move it with .cpu() first")
+        return super().reducer_override(obj)
+
+
+class _Nowhere(io.RawIOBase):
+    """Takes what is only tried."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def _write_parts(path: Path, parts: dict[str, Any]) -> None:
+    try:
+        with atomic_file(path) as beside, beside.open("wb") as file:
+            _Pickler(file).dump(parts)
+    except Exception:
+        for name, part in parts.items():
+            if _refusal(part):
+                raise ValueError(_what_stays_here(name, part)) from None
+        raise
+
+
+def _refusal(value: Any) -> str:
+    """Why a value cannot be pickled; empty if it can."""
+    try:
+        _Pickler(_Nowhere()).dump(value)
+    except Exception as error:  # whatever a reduction of somebody's class raises
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _what_stays_here(where: str, value: Any) -> str:
+    """Name the innermost part that cannot be pickled."""
+    seen: set[int] = set()
+    found = True
+    while found:
+        found = False
+        for name, inner in _inside(value):
+            if id(inner) not in seen and _refusal(inner):
+                where, value, found = where + name, inner, True
+                break
+            seen.add(id(inner))
+        seen.add(id(value))
+    return (
+        f"{where} ({type(value).__module__}.{type(value).__qualname__}) cannot be handed to "
+        f"other processes: {_refusal(value)}. Make it where it is used, in a step or in train, "
+        "or train with devices: 1"
+    )
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value is pickled with: how an error names it, and the thing itself."""
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", inner) for key, inner in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f"[{place}]", inner) for place, inner in enumerate(value))
+    elif isinstance(value, functools.partial):
+        yield from ((f".{name}", getattr(value, name)) for name in ("func", "args", "keywords"))
+    elif isinstance(value, types.MethodType):
+        yield ".__self__", value.__self__
+    elif isinstance(value, types.FunctionType):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        used = {name: cell.cell_contents for name, cell in cells}
+        names = [name for code in _codes(value.__code__) for name in code.co_names]
+        used |= {name: value.__globals__[name] for name in names if name in value.__globals__}
+        yield from ((f" -> {name}", inner) for name, inner in used.items())
+    elif isinstance(value, type):
+        own = {n: v for n, v in vars(value).items() if not n.startswith(("__", "_abc_"))}
+        yield from ((f".{name}", inner) for name, inner in own.items())
+    else:
+        states = value.__getstate__()  # a dict; with slots a pair of them; None for none
+        states = states if isinstance(states, tuple) else (states,)
+        state = {k: v for part in states if isinstance(part, dict) for k, v in part.items()}
+        for kind in ("_parameters", "_buffers", "_modules"):  # of a torch module
+            state |= state.pop(kind, {})
+        yield from ((f".{name}", inner) for name, inner in state.items())
+        yield f" -> class {type(value).__qualname__}", type(value)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
 
 
 # ---------------------------------------------------------------------- the caller
@@ -221,9 +365,17 @@ def _work(job_file: Path) -> int:
     job = read_json(job_file)
     try:
         params = load_model(job["model"]).parse(job["params"])
-        result = _find(job["entry"])(params, Run.attach(job["run"], job["stage"]))
+        # A pickle runs code. This one is our own: `write_job` made it in the run folder moments
+        # ago, of what the same user's notebook holds, and whoever can write there can as well
+        # write the notebook.
+        with job_file.with_name(_PARTS).open("rb") as file:
+            parts = pickle.load(file)
+        train, task = parts.pop("train"), parts.get("task")
+        result = train(params, Run.attach(job["run"], job["stage"]), **parts)
         if rank == 0:
             write_json(job_file.with_name("result.json"), result)
+            if task is not None:
+                _save_trained(task, job_file.with_name(_TRAINED))
         _leave_together()
         return 0
     except BaseException as error:
@@ -241,6 +393,14 @@ def _work(job_file: Path) -> int:
         if rank > 0 or not is_agents_child:  # else the caller shows it
             print("".join(lines), file=sys.stderr, flush=True)
         return _PREEMPTED if preempted else 1
+
+
+def _save_trained(task: Any, path: Path) -> None:
+    import torch
+
+    state = {name: value.detach().cpu() for name, value in task.state_dict().items()}
+    with atomic_file(path) as beside:
+        torch.save(state, beside)
 
 
 def _leave_together() -> None:

@@ -7,12 +7,15 @@ and only warns of unknown names, so a notebook's next cell hands its globals to 
     params = TrainDonut.from_namespace(globals())
 
 which raises a `ParameterError` of one sentence for an unknown name, a wrong type or an
-impossible value. The same models check YAML files and command lines before a kernel starts.
+impossible value. The cell lists what people change (`Parameters.shown`); every other field is
+accepted by name too: papermill injects it behind the cell. The same models check YAML files and
+command lines before a kernel starts.
 """
 
 import ast
 import datetime
 import difflib
+import html
 import importlib
 import math
 import os
@@ -20,7 +23,7 @@ import re
 import types
 import typing
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
@@ -67,6 +70,10 @@ class Parameters(BaseModel):
     may_change_on_resume: ClassVar[frozenset[str]] = frozenset({"workers", "devices"})
     """Names whose values do not alter a run's result: a killed run may go on with others."""
 
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Names that the notebook's parameters cell lists, in its order: what people change at this
+    stage. Empty for all. The others are accepted all the same."""
+
     renamed: ClassVar[Mapping[str, str]] = {}
     """Old name -> name today. Old names are taken for one release, with a warning; a subclass adds
     its own to those it inherits."""
@@ -110,21 +117,21 @@ class Parameters(BaseModel):
         misspelt one is found although papermill only warned. When the cells are run a second
         time in one kernel, results of later cells are globals too; then only what the
         parameters cell (and the cell papermill injects behind it) assigns is held against the
-        model.
+        model. A parameter that the cell does not list counts only where it was assigned since,
+        and as a literal: a notebook may call its own things by such names.
 
         Raises:
             ParameterError: see `parse`.
         """
-        candidates = _assigned_by_parameter_cells(cls, namespace)
-        if candidates is None:
-            candidates = {
-                name
-                for name, value in namespace.items()
-                if not name.startswith("_")
-                and name not in _IPYTHON_NAMES
-                and _is_plain_literal(value)
-            }
-        names = candidates | ((cls.model_fields.keys() | old_names(cls).keys()) & namespace.keys())
+        literals = {
+            name
+            for name, value in namespace.items()
+            if not name.startswith("_") and name not in _IPYTHON_NAMES and _is_plain_literal(value)
+        }
+        held, assigned = _assigned_by_parameter_cells(cls, namespace) or (literals, literals)
+        listed = {*(cls.shown or cls.model_fields)}
+        others = (cls.model_fields.keys() | old_names(cls).keys()) - listed
+        names = held | listed | (others & assigned & literals)
         return cls.parse({name: namespace[name] for name in namespace if name in names})
 
     @classmethod
@@ -139,6 +146,25 @@ class Parameters(BaseModel):
     def to_yaml(self) -> str:
         """Return the resolved parameters as YAML text that `from_yaml` reads back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def _repr_html_(self) -> str:
+        """All parameters with their values and meanings, folded up, for the notebook."""
+        rows = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            changed = value != field.get_default(call_default_factory=True)
+            shown_value = html.escape(literal_source(value))
+            cells = (
+                name,
+                f"<b>{shown_value}</b>" if changed else shown_value,
+                html.escape(field.description or ""),
+            )
+            left = "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells)
+            rows.append(f"<tr>{left}</tr>")
+        return (
+            f"<details><summary>all {len(rows)} parameters (bold: not the default)</summary>"
+            f"<table><tbody>{''.join(rows)}</tbody></table></details>"
+        )
 
 
 def old_names(model: type[Parameters]) -> dict[str, str]:
@@ -212,11 +238,25 @@ def load_model(reference: str) -> type[Parameters]:
 def parameters_cell_source(model: type[Parameters]) -> str:
     """Return the text of the notebook cell that is to be tagged ``parameters``.
 
-    One line per field, ``epochs: int = 2  # passes over the training set``: papermill's
-    ``--help-notebook`` reads the type and the comment from it.
+    One line per field that is `shown`, ``epochs: int = 2  # passes over the training set``:
+    papermill's ``--help-notebook`` reads the type and the comment from it.
     """
+    source = _lines(model, model.shown or tuple(model.model_fields))
+    if model.shown:
+        source += "\n# others are taken by name too: the next cell lists them all"
+    return source
+
+
+def other_parameters_source(model: type[Parameters]) -> str:
+    """Return lines as `parameters_cell_source` has them, of the fields that it leaves out."""
+    hidden = model.model_fields.keys() - {*(model.shown or model.model_fields)}
+    return _lines(model, [name for name in model.model_fields if name in hidden])
+
+
+def _lines(model: type[Parameters], names: Sequence[str]) -> str:
     lines = []
-    for name, field in model.model_fields.items():
+    for name in names:
+        field = model.model_fields[name]
         default = literal_source(field.get_default(call_default_factory=True))
         comment = f"  # {field.description}" if field.description else ""
         lines.append(f"{name}: {annotation_source(field)} = {default}{comment}")
@@ -243,7 +283,11 @@ def check_parameters_cell(source: str, model: type[Parameters]) -> list[str]:
         elif found[name] != line:
             problems.append(f"found: {found[name]} - expected: {line}")
     problems += [
-        f"'{name}' is no field of {model.__name__}" for name in found if name not in wanted
+        f"'{name}' belongs to the fields of {model.__name__} that the cell does not show"
+        if name in model.model_fields
+        else f"'{name}' is no field of {model.__name__}"
+        for name in found
+        if name not in wanted
     ]
     return problems
 
@@ -280,48 +324,53 @@ def _is_plain_literal(value: Any) -> bool:
 
 def _assigned_by_parameter_cells(
     model: type[Parameters], namespace: Mapping[str, Any]
-) -> set[str] | None:
-    """Names that the latest parameters cell, and literal cells behind it, assigned.
+) -> tuple[set[str], set[str]] | None:
+    """Names that the latest parameters cell, and the cells behind it, assigned.
 
-    IPython keeps the source of the executed cells in ``In``. Returns None where that does not
-    tell (no IPython, or no cell of literals that assigns a field of the model).
+    IPython keeps the source of the executed cells in ``In``.
+
+    Returns:
+        Those of cells that hold nothing but literals, and those of all cells. None where history
+        does not tell (no IPython, or no cell of literals that assigns a field of the model).
     """
     history = namespace.get("In")
     if not isinstance(history, list):
         return None
-    names: set[str] = set()
+    held: set[str] = set()
+    everything: set[str] = set()
     for source in reversed(history):
-        assigned = _names_of_literal_cell(source)
-        if not assigned:
+        assigned, is_literal = _names_of_cell(source)
+        everything |= assigned
+        if not is_literal:
             continue
-        names |= assigned
+        held |= assigned
         # papermill's injected cell may hold nothing but a misspelt name or a few overrides;
         # the parameters cell is the first one, going back, that is not marked as injected.
         if assigned & model.model_fields.keys() and not source.lstrip().startswith("# Parameters"):
-            return names & namespace.keys()
+            return held & namespace.keys(), everything
     return None
 
 
-def _names_of_literal_cell(source: Any) -> set[str]:
-    """Names assigned by a cell that does nothing but assign literals, else nothing."""
+def _names_of_cell(source: Any) -> tuple[set[str], bool]:
+    """Names that a cell assigns at its top level, and whether it only assigns literals."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, TypeError, ValueError):
-        return set()
-    names = set()
+        return set(), False
+    names: set[str] = set()
+    is_literal = bool(body)
     for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
-            return set()
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            is_literal = False
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        is_literal &= all(isinstance(target, ast.Name) for target in targets)
         try:
-            ast.literal_eval(node.value)
+            ast.literal_eval(node.value or ast.Name("missing"))
         except ValueError:
-            return set()
-        for target in targets:
-            if not isinstance(target, ast.Name):
-                return set()
-            names.add(target.id)
-    return names
+            is_literal = False
+    return names, is_literal
 
 
 # ------------------------------------------------------------------ coercion

@@ -1,75 +1,131 @@
-"""What the `predict` commands of all lines share: options, one answer a picture, names of files."""
+"""What the `predict` commands of all lines share: options, one answer a picture, drawn copies.
+
+A line's module for prediction has `Predictor`, `OPTIONS` (those of its own) and
+`command(files, options)`; `sightbook predict LINE` finds it in :mod:`sightbook.lines`.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TextIO, TypeVar
 
-from sightbook.images import ImageError, Picture, Pixels, iter_images
-
-COMMON = ("json", "model")
-"""Options that every line has."""
-
-Answer = tuple[Mapping[str, Any], str]
-"""What was found on a picture: for JSON, without the file's name, and for the terminal."""
+from sightbook.images import ImageError, Pixels, iter_images, save_image
 
 
-def options_given(
-    line: str, options: Mapping[str, Any], known: Collection[str], also: Collection[str] = ()
-) -> dict[str, Any] | None:
-    """The options that are set; None, and it is said, if the line does not know one of them.
+class CommandError(RuntimeError):
+    """A command line that cannot be carried out; the message says why. The exit code is 2."""
 
-    Args:
-        line: whose command it is.
-        options: as the command got them; None stands for one that is not set.
-        known: the line's own, as they are told.
-        also: own ones that the command line has arguments for, which are not told.
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a line's own, beside `--json`, `--model` and `--render`, which all have.
+
+    Attributes:
+        name: as `Predictor` or `command` call it; ``min_score`` is ``--min-score`` on the command
+            line, and of a `bool` there is ``--no-min-score`` too.
+        type: what its value must be: `str`, `int`, `float`, `bool` or `Path`.
+        help: one line, with the default; without a full stop.
+        choices: the values there are, of a `str`.
+        instead: the option that has taken its place; this one is not listed in the help.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    unknown = set(given) - {*known, *also, *COMMON}
-    if not unknown:
-        return given
-    print(
-        f"{line} knows no option {', '.join(sorted(unknown))}; there are "
-        f"{', '.join(sorted(known))}",
-        file=sys.stderr,
-    )
-    return None
+
+    name: str
+    type: type
+    help: str
+    choices: tuple[str, ...] = ()
+    instead: str = ""
 
 
-def answer_each(
+class Result(Protocol):
+    """What predictors of all lines return for an image."""
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Ready for JSON."""
+
+
+R = TypeVar("R", bound=Result)
+
+
+def settings(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Those of some options that are set, for a predictor whose arguments have their names."""
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+@contextmanager
+def setting_up() -> Iterator[None]:
+    """Predictors are made in here: what they refuse is what the command line asked for.
+
+    Raises:
+        CommandError: in place of ValueError, TypeError and FileNotFoundError.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise CommandError(str(error)) from error
+
+
+def predict_files(
     files: Sequence[Path],
-    answer: Callable[[Pixels, Picture], Answer],
+    options: Mapping[str, Any],
+    predict: Callable[[Pixels], R],
     *,
-    as_json: bool,
+    describe: Callable[[str, R], str],
+    draw: Callable[[Pixels, R], Pixels],
+    ending: str = "_found.png",
+    also: Callable[[str, str, R], str | None] | None = None,
+    errors: TextIO | None = None,
 ) -> int:
-    """Print an answer a picture: JSON objects, one a line, or text.
+    """Print an answer a picture: JSON objects, one a line, or text; draw it where that is asked.
 
     Args:
         files: pictures, folders, PDFs, as `images.iter_images` takes them.
-        answer: of a picture; a `ValueError` says why there is none, and the next one is taken.
-        as_json: one JSON object a line, with the picture's name as ``file``.
+        options: of the command: `json`, and `render`, the folder for drawn copies.
+        predict: a `ValueError` says why a picture gives no result, and the next one is taken.
+        describe: a picture's name and its result for the terminal.
+        draw: a picture with its result drawn on it.
+        ending: of the drawn copy's name, behind the picture's.
+        also: what else is done with a picture's name, its name as a file of its own (without
+            suffix) and its result; what it returns is shown in place of the answer.
+        errors: where pictures that could not be read are told; standard output, in the place of
+            their answers, by default.
 
     Returns:
-        How many pictures could not be read.
+        The exit code: 1 if a picture could not be read, else 0.
     """
-    bad = 0
+    bad = False
+    taken: set[str] = set()
+
+    def told(name: str, row: Mapping[str, Any], text: Callable[[], str]) -> str:
+        whole = {"file": name, **row}
+        return json.dumps(whole, ensure_ascii=False) if options.get("json") else text()
+
     for picture in iter_images(files):
+        name = picture.name
         try:
             if picture.image is None:
-                raise picture.error or ImageError(picture.name)
-            row, shown = answer(picture.image, picture)
+                raise picture.error or ImageError(name)
+            result = predict(picture.image)
         except ValueError as error:
-            bad += 1
-            reason = str(error)
-            row = {"error": reason}
-            shown = reason if reason.startswith(picture.name) else f"{picture.name}: {reason}"
-        whole = {"file": picture.name, **row}
-        print(json.dumps(whole, ensure_ascii=False) if as_json else shown, flush=True)
-    return bad
+            bad, reason = True, str(error)
+            text = reason if reason.startswith(name) else f"{name}: {reason}"
+            shown = told(name, {"error": reason}, partial(str, text))
+            print(shown, file=errors or sys.stdout, flush=True)
+            continue
+        stem = free_name(name, taken)
+        if options.get("render") is not None:
+            save_image(Path(options["render"]) / f"{stem}{ending}", draw(picture.image, result))
+        instead = also(name, stem, result) if also is not None else None
+        if instead is None:
+            instead = told(name, result.to_dict(), partial(describe, name, result))
+        print(instead, flush=True)
+    return int(bad)
 
 
 def free_name(name: str, taken: set[str]) -> str:
@@ -87,3 +143,12 @@ def free_name(name: str, taken: set[str]) -> str:
         found = f"{stem}_{number}"
     taken.add(found)
     return found
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn the caller of the calling function that it has another name now."""
+    warnings.warn(
+        f"{old} is called {new} now; the old name goes with release 0.3",
+        DeprecationWarning,
+        stacklevel=3,
+    )

@@ -101,6 +101,9 @@ def fit(
 ) -> FitResult:
     """Train `task`, or go on training it, and leave it with the best epoch's weights.
 
+    Where it ends by an error or by Ctrl+C before there is a checkpoint to go on from, the task has
+    its first weights again: trained once more, it ends where an undisturbed run ends.
+
     Args:
         task: the model and its steps.
         train: map-style; may define ``set_epoch(epoch)``, after which item i is the same at
@@ -185,6 +188,7 @@ def fit(
         for module in task.children():
             module.compile()
     seed_everything(params.seed + rank)
+    initial = {k: v.detach().cpu().clone() for k, v in task.state_dict().items()}
     with _quiet_lightning():
         trainer = make_trainer(
             params,
@@ -212,6 +216,8 @@ def fit(
             raise
         finally:
             loader.close()
+            if not last.is_file():
+                task.load_state_dict(initial)
     assert recorder.best is not None
     if rank == 0:
         names = ["loss", monitor.rpartition("/")[2]]

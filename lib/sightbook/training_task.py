@@ -1,7 +1,9 @@
 """What a line subclasses to be trained by `training.fit`: a model, its steps, its optimiser."""
 
+import contextlib
 import math
 import os
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,11 @@ import lightning
 import torch
 
 from sightbook.training_params import FitParams
+
+ISAS_WITHOUT_BF16 = frozenset(
+    {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+)
+"""Values of oneDNN's ONEDNN_MAX_CPU_ISA below the first with bf16 products, AVX512_CORE_BF16."""
 
 
 class Task(lightning.LightningModule):
@@ -66,6 +73,23 @@ class Task(lightning.LightningModule):
         }
 
 
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients for a while; every part goes back to the mode it had.
+
+    What is looked at between two trainings must not go on in evaluation mode, and `fit` leaves
+    modes as they are, for the sake of parts that are frozen on purpose.
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
 def is_first_process() -> bool:
     """Whether this is the process that writes files; the others of a launch only train."""
     return os.environ.get("RANK", "0") == "0"
@@ -108,9 +132,14 @@ def resolve_precision(params: FitParams) -> Any:
 def _cpu_multiplies_bf16() -> bool:
     """Whether this processor has bf16 products of its own, which halve the time of a step.
 
-    Where it has not, they are emulated and several times slower than fp32. Older PyTorch cannot
+    Where it has not, they are emulated and several times slower than fp32; so they are where
+    oneDNN, which multiplies for PyTorch, is held to older instructions by its environment
+    variable (`torch.cpu.get_capabilities` tells of the processor alone). Older PyTorch cannot
     tell: then fp32.
     """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if limit.upper() in ISAS_WITHOUT_BF16:
+        return False
     ask = getattr(torch.cpu, "get_capabilities", None)
     capabilities = ask() if ask is not None else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

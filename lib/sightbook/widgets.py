@@ -7,7 +7,6 @@ figure for everything that has no kernel behind it (papermill, nbconvert, GitHub
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -166,8 +165,8 @@ def sample_browser(
         samples: records or samples of any line.
         draw: draws one into axes. By default the picture (``image`` or ``path``) with its
             ``quads`` (or ``line_quads``) and its description as title.
-        describe: one line about a sample, for titles and the filter; by default its name and
-            truth (``gt``, or ``type`` and ``lines``).
+        describe: one line about a sample, for titles and the filter; by default its `caption`, or
+            its name, kind, type and lines, whichever of them it has.
         count: pictures in the static twin.
         columns: of the static twin.
     """
@@ -230,22 +229,8 @@ def _draw_sample(sample: Any, ax: Axes, title: str) -> None:
 
 
 def _describe(sample: Any) -> str:
-    name = str(getattr(sample, "file_name", "") or getattr(sample, "name", ""))
-    kind = str(getattr(sample, "kind", "") or "")
-    truth = getattr(sample, "gt", None)
-    if truth is None:
-        truth = [
-            text for text in (getattr(sample, "type", None), getattr(sample, "lines", None)) if text
-        ]
-    elif len(truth) == 1:
-        truth = truth[0].get("mrz", truth[0]) or "no zone"
-        if isinstance(truth, dict) and "lines" in truth:
-            truth = [truth.get("type"), *truth["lines"]]
-    text = truth if isinstance(truth, str) else _flat(truth)
-    return "  ".join(part for part in (name, kind, text) if part)
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, list):
-        return "  ".join(_flat(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if (caption := getattr(sample, "caption", None)) is not None:
+        return str(caption)
+    name = getattr(sample, "file_name", "") or getattr(sample, "name", "")
+    parts = [name, *(getattr(sample, what, "") for what in ("kind", "type"))]
+    return "  ".join(str(part) for part in [*parts, *getattr(sample, "lines", [])] if part)

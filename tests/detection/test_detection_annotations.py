@@ -1,7 +1,9 @@
 """The form in which all lines' labels and predictions are passed about."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +25,17 @@ def test_counts_name_every_class_and_leave_crowds_out():
     assert list(found.counts()) == ["crack", "pothole", "stain"]
     # a crowd is an object: its picture is not clean
     assert [record.name for record in found.clean()] == ["c.png"]
+
+
+def test_a_record_goes_through_json_and_stays_the_same(tmp_path):
+    outline = np.array([[0.1, 0], [4, 1 / 3], [2, 4]], np.float32)
+    segments = [{"text": "WIN", "angle": 12.5}]
+    box = Box("casing", (0.1, 0.0, 4.0, 4.0), (outline,), score=0.5, attributes={"s": segments})
+    record = ImageRecord("a.png", 9, 7, (box, Box("primer", (1, 1, 2, 2), crowd=True)), group="g")
+    row = json.loads(json.dumps(record.to_dict()))
+    assert ImageRecord.from_dict(row) == record
+    file = tmp_path / "a.png"
+    assert ImageRecord.from_dict(row, file) == replace(record, image=file)
 
 
 def test_boxes_compare_by_all_they_hold():

@@ -1,14 +1,19 @@
 """Training pictures: boxes and outlines stay where the pixels are, clean pictures stay clean."""
 
+import pickle
+
 import numpy as np
 import pytest
 from spots import BRIGHT, outline, spotted, write_spots
 
+from sightbook.defects import train as defects_train
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Box, ImageRecord, polygon_area
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
 from sightbook.detection.training import augment
 from sightbook.detection.training.augment import Example, clip_polygon, example_of, window
-from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for, drawer
+from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for
+from sightbook.headstamps import train as headstamps_train
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import ImageError, Skipped
 
 STILL = Variation((96, 128), (1.0, 1.0), "none", 0.0, 0.0, 0.0)
@@ -256,14 +261,22 @@ def test_labelled_and_drawn_pictures_are_mixed_in_their_shares(tmp_path):
     assert len(drawn) == len(set(drawn)) == 60  # none comes twice
 
 
-@pytest.mark.parametrize("params", [TrainDefects(size=160), TrainHeadstamps(size=160)])
-def test_the_lines_draw_their_own_pictures(params):
-    draw, labels = drawer(params, 5)
+@pytest.mark.parametrize(
+    "generator",
+    [
+        defects_train.generator(TrainDefects(size=160)),
+        headstamps_train.generator(TrainHeadstamps(size=160)),
+    ],
+    ids=["defects", "headstamps"],
+)
+def test_the_lines_draw_their_own_pictures(generator):
+    draw, labels = generator.seeded(5), generator.labels
     image, record = draw(3)
     assert image.shape == (record.height, record.width, 3)
     assert {box.label for box in record.boxes} <= set(labels)
     assert (draw(3)[0] == image).all()
-    assert drawer(params, 6)[0](3)[0].tobytes() != image.tobytes()
+    assert generator.seeded(6)(3)[0].tobytes() != image.tobytes()
+    assert (pickle.loads(pickle.dumps(draw))(3)[0] == image).all()  # other processes draw too
 
 
 def test_canvases_have_the_pictures_shape():

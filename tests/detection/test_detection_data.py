@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.labels.checks import Pictures
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.csv_versions import write_csv
 from sightbook.detection.labels.read import folds, read_annotations, split_annotations
@@ -127,25 +126,6 @@ def test_class_table_by_hand():
     assert (pothole["boxes"], pothole["median side"]) == (0, "")
     assert clean == {"class": "(clean)", "boxes": 0, "pictures": 1}
     assert box_sides(whole) == {"crack": [10, 32, 96], "pothole": []}
-
-
-def test_pictures_are_found_by_the_folders_a_name_ends_with(tmp_path):
-    for name in ("a.png", "x/a.png", "y/x/a.png", "b.jpg", "c.d.png"):
-        file = tmp_path / "images" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (8, 8)).save(file)
-    pictures = Pictures(tmp_path / "images")
-
-    def found(name, near="annotations.json"):
-        file = pictures.find(name, tmp_path / near)
-        return None if file is None else pictures.name(file)
-
-    assert found("a.png") == "a.png"
-    assert found("x/a.png") == "x/a.png" and found("far/x/a.png") == "x/a.png"
-    assert found("y/x/a.png") == "y/x/a.png"
-    assert found("b") == found("B.JPG") == "b.jpg"
-    assert found("c.d") == "c.d.png"
-    assert found("e.png") is None and found("") is None
 
 
 @needs_pictures

@@ -9,22 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook.defects.evaluate import evaluate
+from sightbook.defects.evaluate import evaluate, evaluation_sets
+from sightbook.defects.params import EvaluateDefects, TrainDefects
 from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.statistics import content_key
-from sightbook.detection.metrics.sets import Sets, evaluation_sets
+from sightbook.detection.metrics.sets import Sets
 from sightbook.detection.metrics.summary import summary_row
-from sightbook.detection.params import (
-    EvaluateDefects,
-    EvaluateHeadstamps,
-    TrainDefects,
-    TrainHeadstamps,
-)
 from sightbook.files import plain
 from sightbook.headstamps import evaluate as evaluate_headstamps
 from sightbook.headstamps.evaluate import AS_READ, FOUND, TRUE
+from sightbook.headstamps.params import EvaluateHeadstamps, TrainHeadstamps
 from sightbook.headstamps.unroll import Ellipse
 from sightbook.images import Skipped, TooManySkipped
 from sightbook.ocr.engine import LineText
@@ -389,7 +385,9 @@ def test_generated_headstamps_have_text_to_be_read(tmp_path):
     run.mkdir()
     (run / "params.yaml").write_text(TrainHeadstamps(size=128).to_yaml())
     settings = EvaluateHeadstamps(pictures=3)
-    sets = evaluation_sets(settings, run, ("casing", "primer"), Report(), Skipped(0))
+    sets = evaluate_headstamps.evaluation_sets(
+        settings, run, ("casing", "primer"), Report(), Skipped(0)
+    )
     assert len(sets.test.records) == 3
     assert sets.calibration is None  # there is no operating point to choose
     casings = [box for r in sets.test.records for box in r.boxes if box.label == "casing"]

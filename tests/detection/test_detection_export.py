@@ -12,10 +12,11 @@ from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from sightbook import onnx
+from sightbook.defects.predict import Predictor
 from sightbook.detection.inference import export as exporting
 from sightbook.detection.inference.export import paired, parity_of
 from sightbook.detection.inference.graph import Graph, export_detector
-from sightbook.detection.inference.predict import Predictor, mask_outlines
+from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import build_detector
@@ -164,7 +165,7 @@ def test_a_picture_without_detections_gives_empty_arrays(masked, tmp_path):
         heads.score_thresh = before
     values = onnx.session(file).run(None, {"image": exporting.pixels_of(empty)})
     assert [value.shape for value in values] == [(0, 4), (0,), (0,), (0, 28, 28)]
-    predictor = Predictor(file, line="headstamps")
+    predictor = OnnxDetector(file, line="headstamps")
     assert predictor.detect(empty) == ()
     assert predictor.detect(full)
 
@@ -257,7 +258,7 @@ def run(rcnn, tmp_path, monkeypatch):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     records.insert(0, ImageRecord("broken.png", 128, 96, image=tmp_path / "broken.png"))
     known = Annotations(tuple(records), LABELS)
-    monkeypatch.setattr(exporting, "known_pictures", lambda *_: known)
+    monkeypatch.setattr("sightbook.defects.export.known_pictures", lambda *_: known)
     return folder
 
 
@@ -290,16 +291,16 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
 
 
 def test_a_file_is_written_anew_only_when_weights_are_newer(run):
-    file = exporting.ensure_package(run)
+    file = exporting.ensure_package(run, "defects")
     first = file.stat().st_mtime_ns
-    assert exporting.ensure_package(run).stat().st_mtime_ns == first
+    assert exporting.ensure_package(run, "defects").stat().st_mtime_ns == first
     os.utime(run / "detector.safetensors", (first / 1e9 + 5, first / 1e9 + 5))
-    assert exporting.ensure_package(run).stat().st_mtime_ns != first
+    assert exporting.ensure_package(run, "defects").stat().st_mtime_ns != first
 
 
 def test_a_folder_without_a_detector_is_refused(run, tmp_path):
     (run / "detector.safetensors").unlink()
     with pytest.raises(RunError, match=r"holds no detector\.safetensors"):
-        exporting.write_package(run)
-    with pytest.raises(RunError, match=r"holds no run\.json"):
-        exporting.write_package(tmp_path)
+        exporting.write_package(run, "defects")
+    with pytest.raises(RunError, match=r"holds no detector\.safetensors"):
+        exporting.write_package(tmp_path, "defects")

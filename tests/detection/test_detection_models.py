@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.models.anchors import Anchors, anchors_from, best_overlap
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import (
@@ -17,7 +18,7 @@ from sightbook.detection.models.rcnn import (
     load_pretrained,
     start_from,
 )
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.params import ParameterError
 from sightbook.weights import save_weights
 
@@ -138,6 +139,18 @@ def test_no_more_proposals_than_asked_for_reach_the_second_stage():
         )
         detector([picture()])
     assert seen[0] == 7 < seen[1] <= 40
+
+
+def test_torchvisions_names_of_the_first_stage_mean_the_same():
+    usual = {"rpn_nms_thresh": 0.4, "rpn_post_nms_top_n": 7, "loss_objectness": 2.0}
+    assert TrainDefects.parse({"first_stage": usual}).first_stage == {
+        "nms_iou_threshold": 0.4,
+        "max_proposals": 7,
+        "objectness_loss_weight": 2.0,
+    }
+    both = {"rpn_nms_thresh": 0.4, "nms_iou_threshold": 0.5}
+    with pytest.raises(ParameterError, match="are the same, give one"):
+        TrainDefects.parse({"first_stage": both})
 
 
 def test_losses_of_the_first_stage_are_weighted():

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sightbook.cli import UsageError, app
+from sightbook.defects.predict import Predictor, command
 from sightbook.detection.inference.predict import (
     UNCALIBRATED,
-    Predictor,
+    OnnxDetector,
     boxes_of,
-    command,
     mask_outlines,
     shrunk,
 )
@@ -88,10 +88,11 @@ def test_settings_and_models_that_cannot_be_are_refused(place):
         ({"min_score": 2}, "min_score is 2"),
         ({"tile": 8}, "tile is 8"),
         ({"tile": 64, "overlap": 0.95}, "overlap is 0.95"),
-        ({"line": "headstamps"}, "expected a model of headstamps"),
     ):
         with pytest.raises(ValueError, match=match):
             Predictor(file, **settings)
+    with pytest.raises(ValueError, match="expected a model of headstamps"):
+        OnnxDetector(file, line="headstamps")
     for pixels in (np.zeros((8, 90, 3), np.uint8), np.zeros((32, 32, 4), np.uint8), CLEAN / 255):
         with pytest.raises(ValueError, match=r"16 a side|expected uint8"):
             Predictor(file).detect(pixels)
@@ -342,7 +343,7 @@ def heads(place, monkeypatch):
             LineText("", none, none, np.zeros(0, np.float32), image.shape[1]) for image in images
         ]
 
-    monkeypatch.setattr(predict_headstamps, "Predictor", Finder)
+    monkeypatch.setattr(predict_headstamps, "OnnxDetector", Finder)
     monkeypatch.setattr(predict_headstamps, "recogniser_file", lambda model: place / "r.onnx")
     monkeypatch.setattr(predict_headstamps, "open_recogniser", lambda *a, **k: nothing)
     return place

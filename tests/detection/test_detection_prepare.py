@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.defects.params import PrepareDefects
+from sightbook.defects.prepare import prepare, surface_size
 from sightbook.detection.labels import show as show_data
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.csv_versions import resolve, write_csv
-from sightbook.detection.labels.prepare import prepare, surface_size
 from sightbook.detection.labels.read import read_annotations, split_annotations
 from sightbook.detection.labels.statistics import split_leaks
-from sightbook.detection.params import PrepareDefects, PrepareHeadstamps
+from sightbook.headstamps.params import PrepareHeadstamps
+from sightbook.headstamps.prepare import prepare as prepare_headstamps
+from sightbook.headstamps.show import lettering, rings
 from sightbook.images import TooManySkipped
 from sightbook.params import ParameterError
 from sightbook.validation import DataError
@@ -114,7 +117,7 @@ def test_the_same_call_draws_nothing_anew_and_makes_no_second_version():
 
 
 def test_drawn_headstamps_keep_their_outlines_and_their_text():
-    made = prepare(PrepareHeadstamps(name="x", side=160, pictures=6, workers=0))
+    made = prepare_headstamps(PrepareHeadstamps(name="x", side=160, pictures=6, workers=0))
     assert made.report.ok, made.report.text()
     casings = [
         box for record in made.annotations.records for box in record.boxes if box.label == "casing"
@@ -122,12 +125,12 @@ def test_drawn_headstamps_keep_their_outlines_and_their_text():
     assert casings
     assert all(box.polygons and box.attributes["tokens"] for box in casings)
     assert all(s["direction"] for box in casings for s in box.attributes["segments"])
-    rows = show_data.lettering(made.annotations).rows
+    rows = lettering(made.annotations).rows
     assert sum(row["segments"] for row in rows[:-1]) == sum(
         len(box.attributes["segments"]) for box in casings
     )
     assert rows[-1]["segments"] == 0
-    assert len(show_data.rings(made.annotations, 2).axes) == 2 * min(2, len(casings))
+    assert len(rings(made.annotations, 2).axes) == 2 * min(2, len(casings))
 
 
 def test_a_surface_that_is_too_small_is_refused_with_the_size_needed():

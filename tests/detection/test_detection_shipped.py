@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from sightbook import onnx
+from sightbook.defects.predict import Predictor
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import Predictor
+from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.detection.labels.checks import overlap
 from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
@@ -60,7 +61,9 @@ def line_of(name):
 
 
 def open_model(name, **settings):
-    return Predictor(SHIPPED[name], line=line_of(name), **settings)
+    if name == "headstamps":
+        return OnnxDetector(SHIPPED[name], line=name, **settings)
+    return Predictor(SHIPPED[name], **settings)
 
 
 def picture_for(name, index=0):

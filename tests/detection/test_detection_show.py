@@ -4,6 +4,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from detection.detected import box, dataset, random_set, record
+from sightbook.defects.show import decision_shares, roc, wrong_decisions
 from sightbook.detection.labels.annotations import ImageRecord
 from sightbook.detection.metrics import show
 from sightbook.detection.metrics.coco import evaluate_boxes
@@ -98,9 +99,9 @@ def test_the_decision_shows_its_counts_and_both_confidences(some):
     decision = decide(truth, found, 0.5, resamples=50)
     c = decision.counts
     title = f"images at eval_conf 0.5: TP {c.TP}, FP {c.FP}, FN {c.FN}, TN {c.TN}"
-    assert title in texts(show.decision_shares(decision))
+    assert title in texts(decision_shares(decision))
     point = operating_point(decision.scores, 0.8)
-    plot = show.roc(decision, point)
+    plot = roc(decision, point)
     assert "eval_conf 0.5" in texts(plot)
     assert f"for recall 0.8: {point.eval_conf:.3g}" in texts(plot)
     # The mark lies where the decision's own counts put it.
@@ -113,7 +114,7 @@ def test_wrong_decisions_show_the_image_its_truth_and_the_near_miss():
     truth = dataset(record("a.png", SPOT), record("b.png"), record("c.png"))
     found = {"a.png": [box("hole", SPOT, 0.3)], "b.png": [box("hole", SPOT, 0.9)], "c.png": []}
     decision = decide(truth, found, 0.5, resamples=0)
-    plot = show.wrong_decisions(decision, truth, found)
+    plot = wrong_decisions(decision, truth, found)
     titles = [ax.get_title(loc="left") for ax in plot.axes]
     assert titles == ["false alarm, score 0.90: b.png", "defect not called, score 0.30: a.png"]
     assert [len(rectangles(ax)) for ax in plot.axes] == [1, 2]
@@ -143,9 +144,9 @@ def test_nothing_to_show_is_said(truth):
         show.error_kinds(errors),
         show.recall_by_size(errors),
         show.worst_images(errors),
-        show.decision_shares(decision),
-        show.roc(decision),
-        show.wrong_decisions(decision, truth, found),
+        decision_shares(decision),
+        roc(decision),
+        wrong_decisions(decision, truth, found),
     ]
     assert all(isinstance(plot, Plot) and plot.png()[:4] == b"\x89PNG" for plot in plots)
     assert "no true boxes" in texts(plots[4])

@@ -3,6 +3,7 @@ import csv
 import pytest
 
 from detection.detected import box, dataset, record
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.metrics.coco import evaluate_boxes
 from sightbook.detection.metrics.image import decide
 from sightbook.detection.metrics.summary import (
@@ -14,7 +15,6 @@ from sightbook.detection.metrics.summary import (
     summary_row,
     write_summary,
 )
-from sightbook.detection.params import TrainDefects
 from sightbook.runs import open_run
 from sightbook.validation import Report
 

@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from sightbook.defects.synth import surfaces
 from sightbook.defects.synth.board_defects import LABELS, break_board
 from sightbook.defects.synth.fields import bank
 from sightbook.defects.synth.potholes import Hole, dig
 from sightbook.defects.synth.surfaces import KINDS, render_surface, write_surfaces
 from sightbook.defects.synth.views import flat_view, road_view
+from sightbook.headstamps.synth import photographs
 
 DEEP = Hole(0.6, (0.0, 0.0, 0.0), 0.8, 0.3, 0.1, 0.0, 1.0, 0.3, 1.0)
 
@@ -274,6 +276,39 @@ def test_written_pictures_are_the_drawn_ones_for_any_number_of_workers(tmp_path)
         assert record.image == tmp_path / "one" / "images" / record.name
         assert np.array_equal(cv2.imread(str(record.image))[..., ::-1], drawn.image)
     assert len({record.group for record in alone.records}) == 3
+
+
+@pytest.mark.parametrize("line", ["defects", "headstamps"])
+def test_writing_that_was_cut_off_goes_on_and_ends_the_same(tmp_path, monkeypatch, line):
+    room, render = {
+        "defects": (surfaces, "render_surface"),
+        "headstamps": (photographs, "render_headstamps"),
+    }[line]
+    drawn = []
+    sound = getattr(room, render)
+
+    def stopped(seed, index, **how):
+        drawn.append(index)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return sound(seed, index, **how)
+
+    def draw(folder):
+        if line == "defects":
+            return write_surfaces(folder, 4, 9, 1, kind="plate", size=(200, 160))
+        return photographs.write_headstamps(folder, 4, 9, 1, size=160)
+
+    whole = draw(tmp_path / "whole")
+    monkeypatch.setattr(room, render, stopped)
+    with pytest.raises(KeyboardInterrupt):
+        draw(tmp_path / "cut")
+    again = draw(tmp_path / "cut")
+    assert drawn == [0, 1, 2, 2, 3]
+    for one, two in zip(whole.records, again.records, strict=True):
+        assert one.image.read_bytes() == two.image.read_bytes()
+        assert (one.name, one.boxes, one.group) == (two.name, two.boxes, two.group)
+        assert one.attributes == two.attributes
+    assert [file.name for file in (tmp_path / "cut").iterdir()] == ["images"]
 
 
 def test_a_negative_count_is_refused(tmp_path):

@@ -8,13 +8,15 @@ import torch
 from spots import write_spots
 
 from killed_runs import train_in_process
+from sightbook.defects import train as defects_train
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import build_detector, load_detector
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
 from sightbook.detection.training import train
-from sightbook.detection.training.sets import detection_sets
+from sightbook.headstamps import train as headstamps_train
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import save_image
 from sightbook.params import ParameterError
 from sightbook.runs import open_run
@@ -30,19 +32,20 @@ SMALL = {
     "scale_max": 1.1,
     "photometric": 0.0,
     "workers": 0,
+    "precision": "32",
 }
 
 
 def run_training(name, **given):
     params = TrainDefects(run=name, **SMALL | given)
     run = open_run("defects", name, params, stage="train")
-    run.finish(train.train(params, run))
+    run.finish(defects_train.train(params, run))
     return run
 
 
 def sets_of(tmp_path, **given):
     params = TrainDefects(run="sets", **SMALL | given)
-    return detection_sets(params, open_run("defects", "sets", params, stage="train"))
+    return defects_train.training_sets(params, open_run("defects", "sets", params, stage="train"))
 
 
 @pytest.fixture(autouse=True)
@@ -146,9 +149,9 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, outputs):
         return train_in_process(
             outputs,
             "defects",
-            train="sightbook.detection.training.train.train",
+            train="sightbook.defects.train.train",
             task="sightbook.detection.training.train.DetectionTask",
-            params="sightbook.detection.params.TrainDefects",
+            params="sightbook.defects.params.TrainDefects",
             given=given | {"run": name},
             kill_at=kill_at,
         )
@@ -224,18 +227,20 @@ def test_groups_stay_on_one_side(spots, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "attributes", "outlines", "said"),
+    ("line", "params", "attributes", "outlines", "said"),
     [
-        (TrainHeadstamps, {}, False, r"\d+ of \d+ objects have none"),
-        (TrainDefects, {"text": "RWS"}, True, "text on the objects"),
+        (headstamps_train, TrainHeadstamps, {}, False, r"\d+ of \d+ objects have none"),
+        (defects_train, TrainDefects, {"text": "RWS"}, True, "text on the objects"),
     ],
 )
-def test_labels_that_a_model_cannot_learn_are_refused(tmp_path, params, attributes, outlines, said):
+def test_labels_that_a_model_cannot_learn_are_refused(
+    tmp_path, line, params, attributes, outlines, said
+):
     write_spots(tmp_path / "data", 8, attributes=attributes, outlines=outlines)
     given = params(run="x", data=str(tmp_path / "data"), **SMALL)
     run = open_run(given.line, "x", given, stage="train")
     with pytest.raises(ParameterError, match=said):
-        detection_sets(given, run)
+        line.training_sets(given, run)
 
 
 def test_there_must_be_objects_to_train_on(tmp_path):

@@ -23,7 +23,7 @@ from sightbook.docclass.hard_cases import hardest, robustness
 from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.search_metrics import search
 from sightbook.docclass.store import STORE_SIDE, Store, join
-from sightbook.docclass.views import FACTORS, plain_pixels
+from sightbook.docclass.synth.views import FACTORS, plain_pixels
 from sightbook.files import plain
 from sightbook.images import Skipped
 from sightbook.params import ParameterError

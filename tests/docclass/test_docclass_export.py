@@ -12,11 +12,11 @@ import torch
 from sightbook import onnx
 from sightbook.docclass import exporting
 from sightbook.docclass.export import OnnxOptions, export_embedder, fingerprint, quantize_static
-from sightbook.docclass.model import build_embedder
+from sightbook.docclass.model import Embedder, EmbedderConfig
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
-from sightbook.docclass.views import views_of
+from sightbook.docclass.synth.views import views_of
 from sightbook.exporting import ExportModel, export
 from sightbook.params import ParameterError, repository_root
 from sightbook.runs import open_run
@@ -27,7 +27,7 @@ from sightbook.weights import save_weights
 def model():
     """A network whose normalisation has seen data, as after training."""
     torch.manual_seed(0)
-    made = build_embedder(dim=24, squeeze=16).train()
+    made = Embedder(EmbedderConfig(dim=24, squeeze=16)).train()
     with torch.no_grad():
         for module in made.modules():
             if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
@@ -146,7 +146,7 @@ def test_another_input_size_than_the_network_has_is_refused(model, tmp_path):
 def test_fingerprints_follow_the_weights(model):
     first = fingerprint(model)
     assert fingerprint(model) == first
-    other = build_embedder(dim=24, squeeze=16)
+    other = Embedder(EmbedderConfig(dim=24, squeeze=16))
     other.load_state_dict(model.state_dict())
     assert fingerprint(other) == first
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_a_run_is_exported_with_card_parity_and_its_threshold(tmp_path, monkeypa
     metrics["evaluate"] = {"threshold": threshold}
     (run.path / "metrics.json").write_text(json.dumps(metrics))
     monkeypatch.setattr(exporting, "model_card", lambda run, exported: "card")
-    made = export(ExportModel(line="docclass", repeats=2, samples=6), run.path)
+    made = export(ExportModel.parse({"line": "docclass", "repeats": 2, "samples": 6}), run.path)
     assert Predictor(made.files[0]).threshold == 0.61
     assert made.parity["embedding"]["max_abs"] < 1e-4
     assert made.parity["embedding"]["same_top1"] == 1
@@ -195,4 +195,4 @@ def test_a_run_is_exported_with_card_parity_and_its_threshold(tmp_path, monkeypa
     assert (run.path / "int8" / "model.onnx").is_file()
     assert (run.path / "model_card.md").read_text() == "card"
     with pytest.raises(ParameterError, match="did you mean 'options'"):
-        export(ExportModel(line="docclass", onnx={"option": {}}), run.path)
+        export(ExportModel.parse({"line": "docclass", "onnx": {"option": {}}}), run.path)

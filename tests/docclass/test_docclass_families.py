@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sightbook import degrade
 from sightbook.docclass.data import pool
 from sightbook.docclass.families import find_families, signature
 from sightbook.docclass.synth.templates import render_template
 from sightbook.params import repository_root
+from sightbook.synth import degrade
 
 DOCUMENTS = repository_root().parent / "shared" / "data" / "documents"
 

@@ -13,7 +13,7 @@ from pixel_model import write_pixel_model
 from sightbook.docclass.predict import Predictor, command
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError
-from sightbook.docclass.views import render_view
+from sightbook.docclass.synth.views import render_view
 from sightbook.runs import RunError
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sightbook.docclass.data import read_classes
 from sightbook.docclass.synth.templates import KINDS, render_template, write_templates
-from sightbook.docclass.views import plain_pixels
+from sightbook.docclass.synth.views import plain_pixels
 from sightbook.images import Skipped, open_image
 from sightbook.validation import Report
 

@@ -11,10 +11,9 @@ from PIL import Image
 
 from killed_runs import train_in_process
 from sightbook.docclass import train
-from sightbook.docclass.model import build_embedder, load_embedder
+from sightbook.docclass.model import Embedder, EmbedderConfig, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store
-from sightbook.images import Skipped
 from sightbook.params import ParameterError
 from sightbook.runs import RunError, open_run
 from sightbook.weights import save_weights
@@ -137,9 +136,12 @@ def test_test_classes_are_never_read(tmp_path, monkeypatch):
     for index in range(12):
         noise = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((120, 80), 0).save(tmp_path / f"{index:02d}.png")
-    params = TrainDocclass(data=str(tmp_path), templates=2, validation_classes=2)
-    sets = train.training_sets(params, Skipped(0))
-    trained, held = set(sets.own.names), {n for n in sets.validation.names if "/" not in n}
+    params = TrainDocclass(data=str(tmp_path), templates=2, validation_classes=2, max_bad=0)
+    sets = train.training_templates(params)
+    trained, held = (
+        {name for name in names if "/" not in name}
+        for names in (sets.train.store.names, sets.validation.store.names)
+    )
     from sightbook.docclass.data import pool
 
     shares = {"train": 0.6, "calibration": 0.2, "test": 0.2}
@@ -152,9 +154,9 @@ def test_test_classes_are_never_read(tmp_path, monkeypatch):
     run = open_run("docclass", "first", params, stage="train")
     (run.path / "splits.json").write_text(json.dumps(sets.splits))
     run.finish({})
-    later = TrainDocclass(data=str(tmp_path), seed=5, init="first", templates=2)
-    again = train.training_sets(later, Skipped(0))
-    assert set(again.own.names) == trained
+    later = params.model_copy(update={"seed": 5, "init": "first"})
+    again = train.training_templates(later)
+    assert {name for name in again.train.store.names if "/" not in name} == trained
     assert again.splits == sets.splits
 
 
@@ -177,16 +179,16 @@ def test_init_takes_the_weights_it_names_and_nothing_else(tmp_path, monkeypatch)
     monkeypatch.setenv("SIGHTBOOK_OUTPUTS", str(tmp_path))
     params = TrainDocclass(dim=16, squeeze=8)
     with pytest.raises(RunError):
-        train.start_model(params.model_copy(update={"init": "absent"}))
+        train.build_embedder(params.model_copy(update={"init": "absent"}))
     run = open_run("docclass", "base", params, stage="train")
-    kept = build_embedder(dim=16, squeeze=8)
+    kept = Embedder(EmbedderConfig(dim=16, squeeze=8))
     save_weights(kept, run.path / "embedder.safetensors")
     run.finish({})
-    started = train.start_model(params.model_copy(update={"init": "base"}))
+    started = train.build_embedder(params.model_copy(update={"init": "base"}))
     assert torch.equal(started.embed[0].weight, kept.embed[0].weight)
     assert started.training
     with pytest.raises(ParameterError, match="dim 16, the parameters ask for 32"):
-        train.start_model(TrainDocclass(init="base", dim=32, squeeze=8))
+        train.build_embedder(TrainDocclass(init="base", dim=32, squeeze=8))
 
 
 def test_pretrained_weights_come_from_timm_or_not_at_all(monkeypatch):
@@ -205,7 +207,7 @@ def test_pretrained_weights_come_from_timm_or_not_at_all(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", create)
     params = TrainDocclass(backbone="lcnet_035", init="pretrained", dim=16, squeeze=8)
-    started = train.start_model(params)
+    started = train.build_embedder(params)
     assert asked == [True]
     weights = dict(made.named_parameters())
     assert torch.equal(started.backbone.conv_stem.weight, weights["conv_stem.weight"])
@@ -215,16 +217,16 @@ def test_pretrained_weights_come_from_timm_or_not_at_all(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(ParameterError, match=r"could not be fetched \(no route\)"):
-        train.start_model(params)
+        train.build_embedder(params)
 
 
 def test_an_unknown_backbone_gets_a_hint():
     with pytest.raises(ParameterError, match="did you mean 'lcnet_050'"):
-        build_embedder("lcnet_0500")
+        Embedder(EmbedderConfig("lcnet_0500"))
 
 
 def test_embeddings_lie_on_the_unit_sphere_and_know_nothing_of_the_batch():
-    model = build_embedder(dim=16, squeeze=8).eval()
+    model = Embedder(EmbedderConfig(dim=16, squeeze=8)).eval()
     torch.manual_seed(0)
     pictures = torch.rand(5, 3, 128, 128)
     with torch.inference_mode():
@@ -239,7 +241,8 @@ def test_one_batch_can_be_learnt_by_heart(head):
     torch.manual_seed(0)
     margin = 0.2 if head.endswith("cosface") else 15.0
     params = TrainDocclass(head=head, margin=margin, dim=16, squeeze=8, margin_warmup=0)
-    task = train.EmbeddingTask(build_embedder(dim=16, squeeze=8), params, 6, [])
+    model = Embedder(EmbedderConfig(dim=16, squeeze=8))
+    task = train.EmbeddingTask(model, train.build_head(params, 6), [])
     task.head.set_progress(1.0)
     views, labels = torch.randint(0, 256, (12, 64, 64, 3), dtype=torch.uint8), torch.arange(12) % 6
     task.model.embed[0] = torch.nn.Linear(8 * 4, 16, bias=False)  # 64 px: a 2x2 map, faster

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sightbook.docclass import surroundings, views
 from sightbook.docclass.store import Store
+from sightbook.docclass.synth import backgrounds, views
 
 
 def template(side=192):
@@ -45,7 +45,7 @@ def test_a_view_is_a_function_of_its_seed(level):
 
 
 def test_rendering_leaves_the_template_and_the_banks_alone():
-    picture, bank = template(), surroundings.background_bank(128)
+    picture, bank = template(), backgrounds.background_bank(128)
     before, bank_before = picture.copy(), bank.copy()
     for index in range(40):
         views.render_view(picture, 1.5, rng(index), "wild")
@@ -140,7 +140,7 @@ def test_occlusion_covers_about_the_share_it_says():
     covered = []
     for index in range(60):
         view = np.full((128, 128, 3), 255, np.uint8)
-        surroundings.occlude(view, rng(index), 0.2)
+        backgrounds.occlude(view, rng(index), 0.2)
         covered.append(float((view != 255).any(axis=2).mean()))
     assert 0.1 < np.mean(covered) < 0.3
     assert min(covered) > 0

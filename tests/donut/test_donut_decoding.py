@@ -22,7 +22,7 @@ from sightbook.donut.decoding import (  # noqa: E402
     zone_grammar,
 )
 from sightbook.donut.export import export_reader  # noqa: E402
-from sightbook.donut.model import build_reader  # noqa: E402
+from sightbook.donut.model import new_reader  # noqa: E402
 from sightbook.donut.rescoring import rank, read_lines  # noqa: E402
 
 LITTLE = {
@@ -36,7 +36,7 @@ LITTLE = {
 
 def exported(folder, **changes):
     torch.manual_seed(4)
-    reader = build_reader("conv", "tiny", **LITTLE, **changes).eval()
+    reader = new_reader("conv", "tiny", **LITTLE, **changes).eval()
     with torch.no_grad():
         for weight in reader.model.decoder.parameters():
             if weight.ndim == 2:

@@ -12,7 +12,7 @@ import pytest
 from sightbook.donut import mrz
 from sightbook.donut.synth.details import Sheet, mark_specimen
 from sightbook.donut.synth.documents import KINDS, DocumentSample, render_document
-from sightbook.donut.synth.lettering import TextLayer
+from sightbook.synth.lettering import TextLayer
 
 SIZE = (640, 480)
 CELL = 8  # pixels of a character in a straightened line

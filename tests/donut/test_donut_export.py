@@ -16,7 +16,7 @@ from sightbook import onnx  # noqa: E402
 from sightbook.donut import tokens  # noqa: E402
 from sightbook.donut.decoding import Decoder, encode, greedy, to_text  # noqa: E402
 from sightbook.donut.export import export_page_model, export_reader  # noqa: E402
-from sightbook.donut.model import build_page_model, build_reader  # noqa: E402
+from sightbook.donut.model import build_page_model, new_reader  # noqa: E402
 
 
 def liven(model, seed=0):
@@ -42,7 +42,7 @@ def reader(request):
     shape = {"hidden_size": 64} if request.param == "swin" else {"hidden_size": 48}
     if request.param == "conv":
         shape["channels"] = (4, 8, 16)
-    reader = build_reader(request.param, "tiny", **shape, **little)
+    reader = new_reader(request.param, "tiny", **shape, **little)
     liven(reader.model)
     return reader.eval()
 
@@ -140,7 +140,7 @@ def test_int8_decoder_reads_nearly_alike(files, tmp_path):
 
 
 def test_export_restores_training_mode(tmp_path):
-    reader = build_reader(
+    reader = new_reader(
         "conv", "tiny", channels=(4, 4, 8), hidden_size=16, decoder_heads=2, columns=1
     )
     reader.train()

@@ -8,7 +8,7 @@ import torch
 
 from sightbook import onnx
 from sightbook.donut import exporting, finder
-from sightbook.donut.model import build_reader
+from sightbook.donut.model import new_reader
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.predict import Predictor
 from sightbook.exporting import ExportModel, export
@@ -22,7 +22,7 @@ def run(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     opened = open_run("donut", str(folder), TrainDonut(run="tiny"), stage="train")
-    save_weights(build_reader("conv", "tiny"), folder / "reader.safetensors")
+    save_weights(new_reader("conv", "tiny"), folder / "reader.safetensors")
     save_weights(finder.Finder("tiny"), folder / "finder.safetensors")
     opened.record(dataset={"sha256": "abc"})
     opened.finish({"validation/cer": 0.5})

@@ -11,7 +11,7 @@ from sightbook.donut.model import (  # noqa: E402
     LineReader,
     ReaderConfig,
     build_page_model,
-    build_reader,
+    new_reader,
 )
 from sightbook.donut.mrz import ALPHABET  # noqa: E402
 
@@ -26,14 +26,14 @@ LITTLE = {
 
 def little_reader(seed=0, **changes):
     torch.manual_seed(seed)
-    return build_reader("conv", "tiny", **{**LITTLE, **changes})
+    return new_reader("conv", "tiny", **{**LITTLE, **changes})
 
 
 @pytest.mark.parametrize("encoder", ["conv", "swin"])
 def test_reader_shapes_and_both_losses_train_every_weight(encoder):
     torch.manual_seed(0)
     changes = LITTLE if encoder == "conv" else {"hidden_size": 64}
-    reader = build_reader(encoder, "tiny", **changes)
+    reader = new_reader(encoder, "tiny", **changes)
     labels = reader.config.labels(["AB<<1", "Z"])
     output = reader(torch.rand(2, 1, 32, 96) * 2 - 1, torch.tensor([96, 40]), labels)
     assert output.logits.shape == (2, 6, 40)
@@ -87,14 +87,14 @@ def test_reader_rejects_other_heights_and_unknown_names():
     with pytest.raises(ValueError, match="grey lines"):
         little_reader()(torch.zeros(1, 1, 48, 64))
     with pytest.raises(ValueError, match="'huge'"):
-        build_reader("conv", "huge")
+        new_reader("conv", "huge")
     with pytest.raises(ValueError, match="'vit'"):
-        build_reader("vit", "tiny")
+        new_reader("vit", "tiny")
 
 
 def test_attention_starts_near_the_diagonal():
     torch.manual_seed(0)
-    reader = build_reader("conv", "tiny").eval()
+    reader = new_reader("conv", "tiny").eval()
     ids = torch.randint(0, 37, (1, 40))
     with torch.no_grad():
         output = reader.model(
@@ -258,7 +258,7 @@ def test_page_model_refuses():
 def test_reader_is_a_transformers_model_that_saves_and_loads(encoder, tmp_path):
     torch.manual_seed(0)
     changes = LITTLE if encoder == "conv" else {"hidden_size": 64}
-    reader = build_reader(encoder, "tiny", **changes)
+    reader = new_reader(encoder, "tiny", **changes)
     image = torch.rand(2, 1, 32, 64) * 2 - 1
     reader(image)  # running statistics that are not the initial ones
     reader.model.save_pretrained(tmp_path)

@@ -12,6 +12,7 @@ from sightbook.donut.pages import prepare_page
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.sequences import prompt
 from sightbook.donut.writing import Sample, write_folder
+from sightbook.images import ImageError
 from sightbook.runs import RunError, open_run
 
 torch = pytest.importorskip("torch")
@@ -62,6 +63,7 @@ def run(tmp_path_factory):
             beta2=0.98,
             workers=0,
             read_samples=0,
+            precision="32",
         )
         with open_run("donut", "zones", params, stage="train") as opened:
             opened.finish(page.train_page(params, opened))
@@ -114,7 +116,7 @@ def generated(folder, image, text, **options):
 
 def test_bare_zones_come_back_as_they_were_learned(predictor):
     for number, zone in enumerate(ZONES):
-        reading = predictor.read(picture(number))
+        reading = predictor.predict(picture(number))
         assert reading.json == {"text_sequence": zone}
         assert reading.text == "".join(reading.tokens) == zone
         assert reading.ended
@@ -138,25 +140,27 @@ def test_questions_are_prompts_of_the_same_tokens(asking):
     predictor = PagePredictor(asking / "exported", threads=1)
     answers = set()
     for number, question in enumerate(("Tea or Cake", "A1<<B0", "Cake 1")):
-        reading = predictor.read(picture(number), question)
+        reading = predictor.predict(picture(number), question)
         text = prompt("<s_docvqa>", question)
         assert reading.tokens == generated(asking / "page", picture(number), text, num_beams=1)
         assert reading.text.startswith("<s_question>")
         assert reading.json["question"] == question
         assert not any(question in field.text for field in reading.fields)
         answers.add(reading.text)
-        shorter = predictor.read(picture(number), question, max_length=30)
+        shorter = predictor.predict(picture(number), question, max_length=30)
         assert reading.tokens[: len(shorter.tokens)] == shorter.tokens
     assert len(answers) == 3
-    best = predictor.read(picture(0), "Cake", beams=3, max_length=24)
-    assert best.confidence >= predictor.read(picture(0), "Cake", max_length=24).confidence * 0.999
+    best = predictor.predict(picture(0), "Cake", beams=3, max_length=24)
+    assert (
+        best.confidence >= predictor.predict(picture(0), "Cake", max_length=24).confidence * 0.999
+    )
 
 
 def test_the_unknown_token_is_never_written(asking):
-    first = PagePredictor(asking / "exported", threads=1).read(picture(0), "Tea").tokens[0]
+    first = PagePredictor(asking / "exported", threads=1).predict(picture(0), "Tea").tokens[0]
     predictor = PagePredictor(asking / "exported", threads=1)
     predictor.facts["unknown"] = predictor.facts["tokens"].index(first)
-    assert first not in predictor.read(picture(0), "Tea").tokens
+    assert first not in predictor.predict(picture(0), "Tea").tokens
 
 
 def test_fields_have_paths_and_confidences():
@@ -192,7 +196,7 @@ def test_zone_of_an_answer():
 
 
 def test_reading_is_ready_for_json(predictor):
-    reading = predictor.read(picture(0))
+    reading = predictor.predict(picture(0))
     assert isinstance(reading, PageReading)
     found = json.loads(json.dumps(reading.to_dict()))
     assert found["json"] == {"text_sequence": ZONES[0]}
@@ -200,15 +204,12 @@ def test_reading_is_ready_for_json(predictor):
 
 
 def test_what_cannot_be_read_is_said(predictor, run, tmp_path):
-    for image in (
-        np.zeros((40, 40), np.uint8),
-        np.zeros((40, 40, 3)),
-        np.zeros((0, 9, 3), np.uint8),
-    ):
-        with pytest.raises(ValueError, match=r"uint8 \[h, w, 3\]"):
-            predictor.read(image)
+    with pytest.raises(ImageError, match=r"expected uint8 \[H, W, 3\]"):
+        predictor.predict(np.zeros((40, 40, 3)))
+    with pytest.raises(ImageError, match="no pixels"):
+        predictor.predict(np.zeros((0, 9, 3), np.uint8))
     with pytest.raises(ValueError, match="answers no questions"):
-        predictor.read(picture(0), "Who?")
+        predictor.predict(picture(0), "Who?")
     with pytest.raises(RunError, match="no run"):
         PagePredictor(tmp_path / "nowhere")
     from sightbook import onnx
@@ -230,7 +231,7 @@ def test_two_files_are_enough_and_torch_is_not_imported(asking):
     code = (
         "import sys, numpy as np\n"
         "from sightbook.donut.page_reading import PagePredictor\n"
-        "reading = PagePredictor(sys.argv[1]).read(np.zeros((50, 50, 3), np.uint8), 'Tea')\n"
+        "reading = PagePredictor(sys.argv[1]).predict(np.zeros((50, 50, 3), np.uint8), 'Tea')\n"
         "print(reading.json['question'])\n"
         "print(sorted({'torch', 'transformers', 'lightning'} & sys.modules.keys()))\n"
     )

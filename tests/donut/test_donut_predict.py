@@ -65,7 +65,7 @@ def test_upside_down_twice_is_the_same_zone():
 
 
 def test_reads_a_generated_passport(predictor, passport):
-    reading = predictor.read(passport.image)
+    reading = predictor.predict(passport.image)
     assert reading.lines == passport.lines
     assert reading.type == "TD3" and reading.valid
     assert 0.5 < reading.confidence <= 1
@@ -77,7 +77,7 @@ def test_reads_a_generated_passport(predictor, passport):
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_reads_it_at_every_rotation(predictor, passport, quarters):
     turned = np.ascontiguousarray(np.rot90(passport.image, quarters))
-    assert predictor.read(turned).lines == passport.lines
+    assert predictor.predict(turned).lines == passport.lines
 
 
 def test_finds_nothing_where_nothing_is(predictor):
@@ -87,15 +87,15 @@ def test_finds_nothing_where_nothing_is(predictor):
         rng.integers(0, 255, (400, 300, 3), np.uint8),
         np.zeros((3, 5, 3), np.uint8),
     ):
-        reading = predictor.read(image)
+        reading = predictor.predict(image)
         assert not reading.found and not reading.valid and reading.lines == []
         assert reading.to_dict()["mrz"] is None
 
 
 def test_what_the_rules_change_is_reported(predictor, passport, monkeypatch):
     """The same picture read with and without the grammar differs only where `corrected` says."""
-    plain = predict.Predictor(REFERENCE, threads=1, grammar=False).read(passport.image)
-    ruled = predictor.read(passport.image)
+    plain = predict.Predictor(REFERENCE, threads=1, grammar=False).predict(passport.image)
+    ruled = predictor.predict(passport.image)
     assert plain.corrected == []
     rebuilt = [list(line) for line in plain.lines]
     for change in ruled.corrected:
@@ -104,7 +104,7 @@ def test_what_the_rules_change_is_reported(predictor, passport, monkeypatch):
 
 
 def test_dictionary_is_json_and_agrees_with_the_parser(predictor, passport):
-    found = json.loads(json.dumps(predictor.read(passport.image).to_dict()))
+    found = json.loads(json.dumps(predictor.predict(passport.image).to_dict()))
     assert found["found"] is True
     assert found["mrz"]["lines"] == passport.lines
     assert found["mrz"]["fields"] == mrz.parse(passport.lines).to_dict()["fields"]
@@ -135,7 +135,7 @@ def test_command_refuses_options_it_does_not_know(capsys):
 
 
 def test_description_for_the_terminal(predictor, passport):
-    text = predict.describe("x.jpg", predictor.read(passport.image))
+    text = predict.describe("x.jpg", predictor.predict(passport.image))
     assert text.startswith("x.jpg: TD3, valid")
     assert passport.lines[1] in text
 
@@ -149,7 +149,7 @@ def test_never_imports_torch(tmp_path, passport):
     Image.fromarray(passport.image).save(tmp_path / "p.png")
     code = (
         "import sys; from sightbook import donut; from sightbook.images import open_image\n"
-        f"r = donut.Predictor({str(REFERENCE)!r}, threads=1).read(open_image(sys.argv[1]))\n"
+        f"r = donut.Predictor({str(REFERENCE)!r}, threads=1).predict(open_image(sys.argv[1]))\n"
         "assert r.found\n"
         "print(sorted({'torch', 'lightning', 'transformers', 'torchvision'} & set(sys.modules)))"
     )

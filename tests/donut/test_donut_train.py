@@ -10,10 +10,11 @@ import torch
 from killed_runs import train_in_process
 from sightbook.donut import train
 from sightbook.donut.data import Record
+from sightbook.donut.documents import Documents
 from sightbook.donut.finder import Finder
 from sightbook.donut.params import TrainDonut
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import RunError
 from sightbook.weights import read_weights
 
 SMALL = {
@@ -69,17 +70,17 @@ def params_for(tmp_path, **changes):
 
 def test_weights_never_fall_back_in_silence(tmp_path):
     with pytest.raises(ParameterError, match="no pretrained weights for the zone road"):
-        train.start_reader(params_for(tmp_path, init="pretrained"))
+        train.build_reader(params_for(tmp_path, init="pretrained"))
     with pytest.raises(RunError, match="nosuchrun"):
-        train.start_reader(params_for(tmp_path, init="nosuchrun"))
+        train.build_reader(params_for(tmp_path, init="nosuchrun"))
 
 
 def test_a_finder_needs_corners_to_train_on(tmp_path):
     bare = Record(tmp_path / "x.png", [{"mrz": {"type": "TD3", "lines": ["A" * 44] * 2}}])
     params = params_for(tmp_path, data=str(tmp_path))
-    run = open_run("donut", params.run, params, stage="train")
+    dataset = Documents({"train": [bare], "validation": [bare]}, {})
     with pytest.raises(ParameterError, match="use finder: reference"):
-        train.train_finder(params, run, {"train": [bare], "validation": [bare]})
+        train.training_zones(params, dataset)
 
 
 def test_documents_without_corners_are_located_once(tmp_path, monkeypatch):

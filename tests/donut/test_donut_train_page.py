@@ -58,6 +58,7 @@ def parameters(folder, **changes):
         "batch_size": 4,
         "workers": 0,
         "read_samples": 0,
+        "precision": "32",
     }
     return TrainDonut(**defaults | changes)
 
@@ -123,7 +124,7 @@ def test_one_batch_is_learned_by_heart_and_the_run_can_be_built_upon(tmp_path, c
     model, processor = page.load_page(run.path / "page")
     assert metrics["tokens"] == len(processor.tokenizer) == model.decoder.config.vocab_size
     assert processor.image_processor.size["width"] == 64
-    again, _ = page.start_page(
+    again, _ = page.build_page(
         parameters(data, init="first"),
         page.read_notation([Record(data / "train" / "0.png", [{"new": "ü"}])]),
     )
@@ -243,7 +244,7 @@ def test_only_unknown_characters_are_added_where_there_are_no_zones(tmp_path):
     data = write(tmp_path / "data", [{"nm": "Tea A1"}, {"nm": "1 Cake"}])
     records = [Record(data / "train" / "0.png", [{"nm": text}]) for text in ("Tea A1", "1 Cake")]
     notation = page.read_notation(records)
-    model, processor = page.start_page(parameters(data, init=str(tmp_path / "donut")), notation)
+    model, processor = page.build_page(parameters(data, init=str(tmp_path / "donut")), notation)
     added = set(processor.tokenizer.get_added_vocab())
     assert {"1", "<s_nm>", "</s_nm>", "<sep/>", "<s_donut>"} <= added
     assert "A" not in added
@@ -265,7 +266,7 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path, monkeypatch):
     notation = page.read_notation([Record(data / "train" / "0.png", [RECEIPTS[0]])])
 
     def start(**changes):
-        return page.start_page(parameters(data, **changes), notation)
+        return page.build_page(parameters(data, **changes), notation)
 
     with pytest.raises(ParameterError, match=r"there is no run 'nowhere'.*hub name"):
         start(init="nowhere")
@@ -281,7 +282,8 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(ParameterError, match=r"max_length 20 cuts 2 of 2 answers .*tokens"):
         trained(parameters(data, max_length=20))
     with pytest.raises(ParameterError, match="0 to validate on"):
-        monkeypatch.setattr(page, "training_folder", lambda params: {"train": [Record(data, [{}])]})
+        bare = page.Documents({"train": [Record(data, [{}])]}, {})
+        monkeypatch.setattr(page, "training_documents", lambda params: bare)
         trained(parameters(data), "empty")
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from sightbook.donut import mrz
 from sightbook.donut.synth import people
-from sightbook.donut.synth.fonts import CELL_HEIGHT, CELL_WIDTH, FACES, FOLDER, ZoneFont, atlas
 from sightbook.donut.synth.people import TYPE_WEIGHTS, random_identity, random_lines
 from sightbook.donut.synth.printing import print_lines
+from sightbook.donut.synth.zone_fonts import CELL_HEIGHT, CELL_WIDTH, FACES, ZoneFont, atlas
 from sightbook.donut.synth.zones import MAX_TILT, render_zone
+from sightbook.synth.fonts import TYPEFACES
 
 TD3 = [
     "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
@@ -106,18 +107,13 @@ def test_identity_dates_are_in_order() -> None:
 
 @pytest.mark.parametrize("face", FACES)
 def test_every_face_has_every_character(face: str) -> None:
-    assert (FOLDER / face).is_file()
+    assert (TYPEFACES / face).is_file()
     cells = atlas(ZoneFont(face), 20.0)
     assert cells.shape == (37, round(CELL_HEIGHT * 20), round(CELL_WIDTH * 20))
     assert len({cell.tobytes() for cell in cells}) == 37
     inked = (cells > 127).mean(axis=(1, 2))
     assert inked.min() > 0.02
     assert inked.max() < 0.4
-
-
-def test_licence_notes_name_every_face() -> None:
-    notes = (FOLDER / "LICENSES.txt").read_text(encoding="utf-8")
-    assert all(face in notes for face in FACES)
 
 
 def test_printed_ink_fills_its_quads_and_nothing_else() -> None:

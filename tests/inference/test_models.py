@@ -11,10 +11,9 @@ import onnx as onnx_format
 import psutil
 import pytest
 
-from sightbook import exporting, onnx
-from sightbook.detection.inference import predict as detection_predict
-from sightbook.detection.metrics.sets import detector_run
-from sightbook.detection.params import TrainDefects, TrainHeadstamps
+from sightbook import onnx
+from sightbook.defects import predict as defects_predict
+from sightbook.defects.params import TrainDefects
 from sightbook.detection.training import train as detection_train
 from sightbook.docclass import predict as docclass_predict
 from sightbook.docclass import train as docclass_train
@@ -24,8 +23,9 @@ from sightbook.donut import reader as donut_reader
 from sightbook.donut import train as donut_train
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.train_page import page_source
-from sightbook.exporting import ExportModel
 from sightbook.files import read_json, write_json
+from sightbook.headstamps import predict as headstamps_predict
+from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.headstamps.predict import recogniser_file
 from sightbook.inference.models import COPIED, find_model, trained_run
 from sightbook.ocr import predict as ocr_predict
@@ -163,8 +163,8 @@ PREDICT: dict[str, Callable[[str | None], Any]] = {
     "donut": donut_predict.Predictor,
     "docclass": docclass_predict.Predictor,
     "ocr": ocr_predict.Predictor,
-    "defects": lambda which: detection_predict.Predictor(which, line="defects"),
-    "headstamps": lambda which: detection_predict.Predictor(which, line="headstamps"),
+    "defects": defects_predict.Predictor,
+    "headstamps": headstamps_predict.Predictor,
 }
 
 
@@ -181,9 +181,9 @@ def test_prediction_opens_the_file_that_is_meant(house, line, spelling, monkeypa
 
 
 START: dict[str, Callable[[str], Any]] = {
-    "donut": lambda init: donut_train.start_reader(TrainDonut.parse({"init": init})),
-    "docclass": lambda init: docclass_train.start_model(TrainDocclass.parse({"init": init})),
-    "ocr": lambda init: train_detection.start_model(TrainDetection.parse({"init": init})),
+    "donut": lambda init: donut_train.build_reader(TrainDonut.parse({"init": init})),
+    "docclass": lambda init: docclass_train.build_embedder(TrainDocclass.parse({"init": init})),
+    "ocr": lambda init: train_detection.build_detector(TrainDetection.parse({"init": init})),
     "defects": lambda init: detection_train.start_model(TrainDefects.parse({"init": init}), SETS),
     "headstamps": lambda init: detection_train.start_model(
         TrainHeadstamps.parse({"init": init}), SETS
@@ -212,14 +212,6 @@ def test_training_starts_from_the_weights_that_are_meant(house, line, spelling, 
         refused(error, asked)
 
 
-def run_for(line: str, which: str | None, stage: str) -> Path:
-    if stage == "export":
-        return exporting.run_to_export(ExportModel.parse({"line": line, "run": which or ""}))
-    if line in ("defects", "headstamps"):
-        return detector_run(line, which or "", stage)
-    return trained_run(line, which, stage)
-
-
 @pytest.mark.parametrize("stage", ["evaluate", "export"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_later_stages_work_in_the_run_that_is_meant(house, line, spelling, stage):
@@ -232,10 +224,10 @@ def test_later_stages_work_in_the_run_that_is_meant(house, line, spelling, stage
         folder = house / "outputs" / "reference" / "ocr"
     if folder is None:
         with pytest.raises(RunError) as error:
-            run_for(line, asked, stage)
+            trained_run(line, asked, stage)
         refused(error, asked)
         return
-    found = run_for(line, asked, stage)
+    found = trained_run(line, asked, stage)
     if not spelling.startswith("reference"):
         assert found == folder
         return
@@ -279,11 +271,11 @@ def test_weights_of_each_of_the_ocr_lines_networks(house, monkeypatch):
     for module, name in ((train_recognition, "load_recognizer"), (train_layout, "load_layout")):
         monkeypatch.setattr(module, name, opened)
     with pytest.raises(OpenedError, match=r"reference/ocr/recognition/recognition\.safetensors"):
-        train_recognition.start_model(TrainRecognition.parse({"init": "reference"}))
+        train_recognition.build_recognizer(TrainRecognition.parse({"init": "reference"}))
     with pytest.raises(OpenedError, match=r"bundle/layout/layout\.pt"):
-        train_layout.start_model(TrainLayout.parse({"init": "bundle"}))
+        train_layout.build_layout(TrainLayout.parse({"init": "bundle"}))
     with pytest.raises(RunError, match="holds no"):
-        train_recognition.start_model(TrainRecognition.parse({"init": "bundle"}))
+        train_recognition.build_recognizer(TrainRecognition.parse({"init": "bundle"}))
 
 
 def test_the_recogniser_of_headstamps_is_its_own_or_one_of_ocr(house):
@@ -318,11 +310,10 @@ def test_shipped_models_go_by_their_names_and_runs_before_them(house):
     assert find_model("defects", "reference/pcb") == shipped / "pcb" / "model.onnx"
 
 
-def test_of_several_shipped_models_one_must_be_named(house):
+def test_of_several_shipped_models_all_are_told(house):
     ship(house, "defects")
-    for which in ("reference", "reference/green"):
-        with pytest.raises(RunError, match="shipped: reference/pcb, reference/potholes"):
-            find_model("defects", which)
+    with pytest.raises(RunError, match="shipped: reference/pcb, reference/potholes"):
+        find_model("defects", "reference/green")
     with pytest.raises(RunError, match="shipped: reference/pcb, reference/potholes"):
         trained_run("defects", "reference/green", "export")
 

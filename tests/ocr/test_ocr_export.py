@@ -325,6 +325,8 @@ def test_pages_that_the_export_is_given_are_spread_over_the_folder(tmp_path):
         builder.add([[Word(rectangle(2, 2, 30, 12), "a")]])
         pages.append(builder.page())
     write_hiertext(pages, tmp_path / "annotations.jsonl")
-    samples = exporting.given_samples(ExportModel(line="ocr", data=str(tmp_path), samples=3))
+    samples = exporting.given_samples(
+        ExportModel.parse({"line": "ocr", "data": str(tmp_path), "samples": 3})
+    )
     assert [sample.page.image_id for sample in samples] == ["p0", "p2", "p4"]
     assert not any(sample.generated for sample in samples)

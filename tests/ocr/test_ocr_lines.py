@@ -1,10 +1,8 @@
 """Drawn lines: the same everywhere, of what was asked for, in faces of one side of the split."""
 
-import cv2
 import numpy as np
 import pytest
 
-from sightbook.ocr.synth import fonts
 from sightbook.ocr.synth.lines import (
     LINE_HEIGHT,
     MAX_WIDTH,
@@ -84,42 +82,6 @@ def test_the_outside_of_an_outline_is_black():
 def test_an_outline_outside_the_picture_gives_an_empty_line():
     outline = np.array([[200, 5], [260, 5], [260, 15], [200, 15]], np.int32)
     assert cut_line(np.zeros((40, 100), np.uint8), outline).shape == (64, 10)
-
-
-def test_families_stay_on_one_side_of_the_split():
-    train, held = fonts.faces(validation=False), fonts.faces(validation=True)
-    assert train and held
-    assert not {face.family for face in train} & {face.family for face in held}
-    assert {*train, *held} == set(fonts.faces())
-    assert {face.family for face in held} == {"cmr10", "DejaVu Sans Mono"}
-
-
-def test_a_folder_of_fonts_is_added(tmp_path):
-    source = fonts.faces()[0]
-    (tmp_path / "mine.ttf").write_bytes(source.path.read_bytes())
-    (tmp_path / "broken.ttf").write_bytes(b"no font")
-    names = {face.path.name for face in fonts.faces(str(tmp_path))}
-    assert "mine.ttf" in names and "broken.ttf" not in names
-    assert len(names) == len(fonts.faces()) + 1
-
-
-@pytest.mark.parametrize("given", ["nowhere", "empty"])
-def test_a_folder_without_fonts_is_refused(tmp_path, given):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ParameterError, match="fonts"):
-        fonts.faces(str(tmp_path / given))
-
-
-def test_ink_is_where_the_font_puts_it():
-    face = next(face for face in fonts.faces() if face.path.name == "DejaVuSans.ttf")
-    tall, low = fonts.ink("H", face.path, 100), fonts.ink("x", face.path, 100)
-    assert tall.top == -tall.mask.shape[0] == -73
-    assert low.mask.shape[0] == pytest.approx(55, abs=1)
-    assert fonts.ink("p", face.path, 100).top + fonts.ink("p", face.path, 100).mask.shape[0] > 15
-    assert fonts.ink(" ", face.path, 100).mask.size == 0
-    assert fonts.ink(" ", face.path, 100).advance > 20
-    edges = cv2.reduce(tall.mask, 0, cv2.REDUCE_MAX).ravel()
-    assert edges[0] > 0 and edges[-1] > 0
 
 
 def test_words_of_a_file_are_used_by_their_frequency(tmp_path):

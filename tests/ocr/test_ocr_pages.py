@@ -7,10 +7,11 @@ import pytest
 from sightbook import validation
 from sightbook.ocr.hiertext import read_hiertext
 from sightbook.ocr.page import rectangle
-from sightbook.ocr.synth import fonts, page_camera, page_faces, pages
+from sightbook.ocr.synth import page_camera, page_faces, pages
 from sightbook.ocr.synth.page_ink import Hand, Sheet, fitted, flow, write, write_turned
 from sightbook.ocr.synth.pages import KINDS, render_page, write_pages
 from sightbook.ocr.synth.texts import Texts
+from sightbook.synth import fonts
 
 
 def blank(width=400, height=300):
@@ -99,6 +100,32 @@ def test_two_workers_write_what_one_does(tmp_path):
     one = write_pages(tmp_path / "one", 2, seed=5, workers=1)
     two = write_pages(tmp_path / "two", 2, seed=5, workers=2)
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_writing_that_was_cut_off_goes_on_and_ends_with_the_same_files(tmp_path, monkeypatch):
+    def draw(folder):
+        return write_pages(folder, 2, seed=5, workers=1, held_back=2)
+
+    whole, cut = draw(tmp_path / "whole"), tmp_path / "cut" / "annotations.jsonl"
+    drawn = []
+
+    def stopped(seed, index, **how):
+        drawn.append((how["validation"], index))
+        if len(drawn) == 4:
+            raise KeyboardInterrupt
+        return render_page(seed, index, **how)
+
+    monkeypatch.setattr(pages, "render_page", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        draw(cut.parent)
+    assert not cut.exists()
+    assert draw(cut.parent) == cut
+    assert drawn == [(False, 0), (False, 1), (True, 0), (True, 1), (True, 1)]
+    ends = [
+        {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (whole.parent, cut.parent)
+    ]
+    assert ends[0] == ends[1] and len(ends[0]) == 5
 
 
 def test_word_polygons_hug_their_ink():

@@ -36,7 +36,7 @@ def two_words():
 
 
 def test_words_their_places_and_confidences(models):
-    page = predictor(models).read(two_words(), "page")
+    page = predictor(models).predict(two_words(), "page")
     assert (page.image_id, page.width, page.height) == ("page", 300, 100)
     assert page.text() == "ab bab"
     (line,) = page.lines()
@@ -51,11 +51,11 @@ def test_words_their_places_and_confidences(models):
 
 def test_colour_and_grey_are_read_alike(models):
     made, image = predictor(models), two_words()
-    assert made.read(np.stack([image] * 3, 2)).text() == made.read(image).text()
+    assert made.predict(np.stack([image] * 3, 2)).text() == made.predict(image).text()
 
 
 def test_the_engines_own_boxes_and_layout(models):
-    page = Predictor(models, models, "engine", boxes="engine").read(two_words())
+    page = Predictor(models, models, "engine", boxes="engine").predict(two_words())
     assert page.text() == "ab bab"
     first, second = page.words()
     for word, left, right in ((first, 20, 68), (second, 100, 172)):
@@ -68,17 +68,17 @@ def test_lines_below_one_another(models):
     draw_word(image, 20, 4, "ab", height=30)
     draw_word(image, 20, 60, "ba", height=30)
     for layout in ("rules", "engine"):
-        page = Predictor(models, models, layout).read(image)
+        page = Predictor(models, models, layout).predict(image)
         assert [line.text for line in page.lines()] == ["ab", "ba"]
 
 
 def test_beams_read_the_same_where_nothing_is_doubtful(models):
-    assert predictor(models, beams=4).read(two_words()).text() == "ab bab"
+    assert predictor(models, beams=4).predict(two_words()).text() == "ab bab"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (100, 300), (2000, 2), (3, 3, 3)])
 def test_pages_without_words_are_empty_whatever_their_size(models, shape):
-    page = predictor(models).read(np.zeros(shape, np.uint8))
+    page = predictor(models).predict(np.zeros(shape, np.uint8))
     assert page.paragraphs == () and page.text() == ""
     assert (page.height, page.width) == shape[:2]
 
@@ -177,7 +177,7 @@ def test_options_that_cannot_be(models, options, told, capsys):
 def test_an_overlay_leaves_the_picture_as_it_was(models):
     image = two_words()
     before = image.copy()
-    page = predictor(models).read(image)
+    page = predictor(models).predict(image)
     drawn = overlay.draw_page(image, page)
     assert drawn.dtype == np.uint8 and drawn.shape == (100, 300, 3)
     assert np.array_equal(image, before)

@@ -37,21 +37,21 @@ def letters():
 
 def test_letters_are_read(letters):
     predictor = Predictor()
-    found = [predictor.read(sample.image) for sample in letters]
+    found = [predictor.predict(sample.image) for sample in letters]
     figures = values(evaluate_pages([sample.page for sample in letters], found, resamples=0))
     assert figures["words/F"] > 0.8
     assert figures["text/CER"] < 0.2
 
 
 def test_an_empty_page_is_an_empty_result():
-    page = Predictor().read(np.full((400, 300, 3), 255, np.uint8))
+    page = Predictor().predict(np.full((400, 300, 3), 255, np.uint8))
     assert page.paragraphs == ()
     assert page.text() == ""
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3)])
 def test_pictures_of_hardly_any_pixels_are_read_as_empty(shape):
-    assert list(Predictor().read(np.full((*shape, 3), 128, np.uint8)).words()) == []
+    assert list(Predictor().predict(np.full((*shape, 3), 128, np.uint8)).words()) == []
 
 
 @pytest.mark.parametrize("part", PARTS)

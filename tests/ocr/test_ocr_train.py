@@ -28,7 +28,7 @@ from sightbook.ocr.recognition import load_recognizer
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import RunError
 from sightbook.weights import save_weights
 
 RECOGNITION = {
@@ -159,15 +159,12 @@ def test_an_outline_follows_the_words_and_shakes():
 def test_data_without_usable_lines_is_refused(tmp_path):
     params = TrainRecognition(data=str(labelled(tmp_path / "data")), alphabet="chars:xyz")
     with pytest.raises(ParameterError, match="gives 0 lines to train"):
-        train_recognition.training_lines(
-            params, "xyz", open_run("ocr", str(tmp_path / "run"), params, stage="train")
-        )
+        train_recognition.training_lines(params, "xyz")
 
 
 def test_labelled_pages_are_split_and_counted(tmp_path):
     params = TrainDetection(data=str(labelled(tmp_path / "data", 6)), validation=0.3, pages=5)
-    run = open_run("ocr", str(tmp_path / "run"), params, stage="train")
-    sets = train_detection.detection_sets(params, run)
+    sets = train_detection.training_pages(params)
     assert sets.counts["own"] + sets.counts["validation"] == 6
     assert len(sets.train) == 5
     assert sets.fingerprint["files"] == 6
@@ -180,11 +177,11 @@ def test_going_on_from_another_size_is_refused(tmp_path, monkeypatch):
     save_weights(Recognizer(RecognizerConfig("01", "tiny")), tmp_path / "recognition.safetensors")
     params = TrainRecognition(init=str(tmp_path), size="small")
     with pytest.raises(ParameterError, match="is of size tiny"):
-        train_recognition.start_model(params)
-    grown = train_recognition.start_model(TrainRecognition(init=str(tmp_path), size="tiny"))
+        train_recognition.build_recognizer(params)
+    grown = train_recognition.build_recognizer(TrainRecognition(init=str(tmp_path), size="tiny"))
     assert grown.config.alphabet == PRESETS["digits"]
     with pytest.raises(RunError):
-        train_detection.start_model(TrainDetection(init=str(tmp_path)))
+        train_detection.build_detector(TrainDetection(init=str(tmp_path)))
 
 
 def test_validation_pages_are_in_reserved_faces():

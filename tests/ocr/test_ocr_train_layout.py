@@ -169,10 +169,10 @@ def test_own_pages_are_split_and_recorded(tmp_path):
         picture.save(tmp_path / "images" / f"{one.image_id}.png")
     write_hiertext(pages, tmp_path / "annotations.jsonl")
     params = TrainLayout(data=str(tmp_path), validation=0.25, pages=2, validation_pages=1)
-    sets = train.training_sets(params)
+    sets = train.training_pages(params)
     held = [name for name, split in sets.splits.items() if split == "validation"]
     assert len(sets.splits) == 12
-    assert len(sets.own) == 12 - len(held)
+    assert sets.counts == {"own": 12 - len(held), "drawn": 2, "validation": len(held) + 1}
     assert len(sets.validation) == len(held) + 1
     assert held
 
@@ -181,7 +181,7 @@ def test_going_on_from_another_shape_is_refused(tmp_path):
     save_weights(LayoutModel(train.LayoutConfig(16, 1, 2, 8)), tmp_path / "layout.safetensors")
     params = TrainLayout(init=str(tmp_path), **{k: SMALL[k] for k in ("dim", "heads", "pair")})
     with pytest.raises(ParameterError, match="has layers 1, the parameters ask for 4"):
-        train.start_model(params)
+        train.build_layout(params)
 
 
 @pytest.mark.parametrize(

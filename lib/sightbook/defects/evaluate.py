@@ -6,17 +6,21 @@ will be used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sightbook import onnx
+from sightbook.defects.params import EvaluateDefects, PrepareDefects, TrainDefects
+from sightbook.defects.predict import Predictor
+from sightbook.defects.prepare import draw, least_side
 from sightbook.detection.inference.detect_all import Detect, Detections, detect_all, singled_out
-from sightbook.detection.inference.predict import UNCALIBRATED, Predictor
+from sightbook.detection.inference.export import ensure_package
+from sightbook.detection.inference.predict import UNCALIBRATED
 from sightbook.detection.labels.annotations import Annotations, Box
+from sightbook.detection.metrics import sets as shared
 from sightbook.detection.metrics.coco import BoxEvaluation, evaluate_boxes
 from sightbook.detection.metrics.errors import ImageErrors, count_errors, find_errors
 from sightbook.detection.metrics.image import (
@@ -27,13 +31,10 @@ from sightbook.detection.metrics.image import (
     operating_point,
 )
 from sightbook.detection.metrics.scoring import shown
-from sightbook.detection.metrics.sets import Sets, evaluation_sets
-from sightbook.detection.params import EvaluateDefects
+from sightbook.detection.metrics.sets import Sets, generated_side
 from sightbook.images import Skipped
+from sightbook.runs import dataset_folder
 from sightbook.validation import Report
-
-Image = NDArray[np.uint8]
-
 
 SUMMARY = ("AP", "AP50", "AP75", "AR_100")
 SUMMARY_OF_IMAGES = ("recall", "specificity", "precision", "accuracy")
@@ -125,11 +126,8 @@ def run_evaluation(params: EvaluateDefects, run: Path) -> Evaluation:
         DataError: there are no pictures to evaluate on.
         TooManySkipped: more pictures are unreadable than `params.max_bad`.
     """
-    from sightbook.detection.inference.export import ensure_package
-
     predictor = Predictor(
-        ensure_package(run),
-        line=params.line,
+        ensure_package(run, params.line),
         tile=params.tile or None,
         overlap=params.overlap,
         threads=params.threads,
@@ -142,6 +140,43 @@ def run_evaluation(params: EvaluateDefects, run: Path) -> Evaluation:
         kept = {**onnx.read_metadata(predictor.file), "operating_point": result.point.to_dict()}
         onnx.write_metadata(predictor.file, kept)
     return result
+
+
+def evaluation_sets(
+    params: EvaluateDefects, run: Path, labels: Sequence[str], report: Report, skipped: Skipped
+) -> Sets:
+    """The pictures that `params.data` names, and those to choose the operating point on.
+
+    Arguments and errors as of `detection.metrics.sets.evaluation_sets`.
+    """
+    trained = TrainDefects.from_yaml(run / "params.yaml")
+    return shared.evaluation_sets(
+        params,
+        trained,
+        run,
+        labels,
+        report,
+        skipped,
+        draw=partial(_generated, trained, params.seed),
+        calibrate=True,
+    )
+
+
+def _generated(trained: TrainDefects, seed: int, count: int) -> Annotations:
+    side = max(generated_side(trained), least_side(trained.kind))
+    name = f"evaluate_{trained.kind}_{side}_{trained.clean:g}_{seed}_{count}"
+    settings = PrepareDefects.parse(
+        {
+            "name": name,
+            "pictures": count,
+            "seed": seed,
+            "workers": 0,
+            "kind": trained.kind,
+            "side": side,
+            "clean": trained.clean,
+        }
+    )
+    return draw(settings, dataset_folder(settings.line, name))
 
 
 def evaluate(

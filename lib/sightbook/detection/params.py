@@ -1,4 +1,4 @@
-"""Parameters of the notebooks of defects and headstamps; light to import."""
+"""Parameters that the lines which find objects share; light to import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ FIRST_STAGE = (
     "localization_loss_weight",
     "objectness_loss_weight",
 )
-"""Names of the region proposal network's settings."""
+"""Names of the region proposal network's settings, as the accelerator calls them."""
+
+RPN_NAMES: Mapping[str, str] = {
+    "rpn_nms_thresh": "nms_iou_threshold",
+    "rpn_score_thresh": "nms_score_threshold",
+    "rpn_post_nms_top_n": "max_proposals",
+    "loss_rpn_box_reg": "localization_loss_weight",
+    "loss_objectness": "objectness_loss_weight",
+}
+"""The same by torchvision's names of arguments and losses."""
 
 SMALL = ("fasterrcnn_mobilenet", "maskrcnn_mobilenet")
 """Small enough to be trained on a CPU and to be shipped: 3 million parameters."""
@@ -29,9 +38,18 @@ FINEST: Mapping[str, tuple[int, ...]] = {
 }
 """Strides that a model's finest map may have, the usual one first; others leave no choice."""
 
+DetectorName = Literal[
+    "fasterrcnn_mobilenet",
+    "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "fasterrcnn_resnet50_fpn_v2",
+    "maskrcnn_mobilenet",
+    "maskrcnn_resnet50_fpn_v2",
+    "dfine_nano",
+]
+
 
 class TrainDetector(FitParams):
-    """What both lines' detectors are trained by."""
+    """What detectors are trained by; a line adds its generator's and its augmentation's."""
 
     line: ClassVar[str]
 
@@ -70,6 +88,10 @@ class TrainDetector(FitParams):
     pictures: int = Field(60, ge=1, description="pictures an epoch; with data alone: all of its")
     validation_pictures: int = Field(
         16, ge=1, description="drawn pictures to validate on; of data's, all are taken"
+    )
+    model: DetectorName = Field(
+        "fasterrcnn_mobilenet",
+        description="or fasterrcnn_resnet50_fpn_v2, dfine_nano ...; see rcnn.py",
     )
     init: str = Field("scratch", description="scratch, pretrained, reference, a run or a folder")
     size: int = Field(
@@ -135,9 +157,18 @@ class TrainDetector(FitParams):
     )
     max_bad: int = Field(20, ge=0, description="unusable pictures skipped before it stops")
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the model learns outlines as well."""
+        return self.model.startswith("maskrcnn")
+
     @field_validator("first_stage")
     @classmethod
     def _names_of_the_first_stage(cls, value: dict[str, float]) -> dict[str, float]:
+        for usual, name in RPN_NAMES.items():
+            if usual in value and name in value:
+                raise ValueError(f"{usual!r} and {name!r} are the same, give one of them")
+        value = {RPN_NAMES.get(name, name): number for name, number in value.items()}
         for name, number in value.items():
             if name == "stride":
                 raise ValueError(
@@ -146,7 +177,8 @@ class TrainDetector(FitParams):
                     "or lower 'finest'"
                 )
             if name not in FIRST_STAGE:
-                raise ValueError(f"{name!r} is none of {', '.join(FIRST_STAGE)}")
+                names = ", ".join((*FIRST_STAGE, *RPN_NAMES))
+                raise ValueError(f"{name!r} is none of {names}")
             highest = 1.0 if name.startswith("nms_") else float("inf")
             lowest = 1.0 if name == "max_proposals" else 0.0
             if not lowest <= number <= highest:
@@ -155,7 +187,7 @@ class TrainDetector(FitParams):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        model = str(getattr(self, "model", ""))
+        model = self.model
         if self.finest and self.finest not in FINEST.get(model, ()):
             choices = " or ".join(map(str, FINEST.get(model, ())))
             raise ValueError(
@@ -191,72 +223,6 @@ class TrainDetector(FitParams):
         if self.version != "latest" and not self.usecase:
             raise ValueError(f"version {self.version!r} needs the usecase in the files' names")
         return self
-
-
-class TrainDefects(TrainDetector):
-    """`02_train_defects`: train a finder of defects on surfaces."""
-
-    line: ClassVar[str] = "defects"
-
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
-
-    model: Literal[
-        "fasterrcnn_mobilenet",
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        "fasterrcnn_resnet50_fpn_v2",
-        "maskrcnn_mobilenet",
-        "maskrcnn_resnet50_fpn_v2",
-        "dfine_nano",
-    ] = Field(
-        "fasterrcnn_mobilenet",
-        description="or fasterrcnn_resnet50_fpn_v2, dfine_nano ...; see detection/models",
-    )
-    kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
-        "plate", description="of drawn surfaces: road, asphalt, concrete, board or plate (easy)"
-    )
-    clean: float = Field(0.3, ge=0, lt=1, description="share of drawn pictures without defect")
-    flip: Literal["none", "horizontal", "all"] = Field(
-        "horizontal", description="mirroring: none, horizontal, or all with quarter turns"
-    )
-
-
-class TrainHeadstamps(TrainDetector):
-    """`02_train_headstamps`: train a finder of cartridge bases and primers, with their masks."""
-
-    line: ClassVar[str] = "headstamps"
-
-    learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
-    beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay")
-
-    pictures: int = Field(80, ge=1, description="pictures an epoch; with data alone: all of its")
-    size: int = Field(
-        192,
-        ge=96,
-        le=4096,
-        multiple_of=32,
-        description="longer side of a picture as the model sees it, px",
-    )
-    box_batch_size_per_image: int = Field(
-        32, ge=1, description="proposals a picture that the second stage learns from"
-    )
-    scale_min: float = Field(
-        0.9, gt=0, description="smallest scale of large-scale jitter; 1 fills the model's input"
-    )
-    photometric: float = Field(
-        0.2, ge=0, le=1, description="share of pictures with light and colours changed"
-    )
-    model: Literal[
-        "maskrcnn_mobilenet",
-        "maskrcnn_resnet50_fpn_v2",
-        "fasterrcnn_mobilenet",
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        "fasterrcnn_resnet50_fpn_v2",
-        "dfine_nano",
-    ] = Field(
-        "maskrcnn_mobilenet",
-        description="or maskrcnn_resnet50_fpn_v2; others give boxes alone",
-    )
-    turn: bool = Field(True, description="quarter turns; text is never mirrored")
 
 
 class PrepareDetection(Parameters):
@@ -317,26 +283,6 @@ class PrepareDetection(Parameters):
         return self
 
 
-class PrepareDefects(PrepareDetection):
-    """`01_prepare_defects`: make or import surfaces with boxes, check and split them."""
-
-    line: ClassVar[str] = "defects"
-
-    kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
-        "road", description="of generated surface: road, asphalt, concrete, board or plate (easy)"
-    )
-    side: int = Field(320, ge=0, description="longer side of generated pictures, px; 0: the usual")
-    clean: float = Field(0.3, ge=0, le=1, description="share of generated pictures without defect")
-
-
-class PrepareHeadstamps(PrepareDetection):
-    """`01_prepare_headstamps`: make or import cartridge bases, check and split them."""
-
-    line: ClassVar[str] = "headstamps"
-
-    side: int = Field(640, ge=96, description="longer side of generated pictures, px")
-
-
 class EvaluateDetection(Parameters):
     """What both lines' evaluations are told."""
 
@@ -365,36 +311,3 @@ class EvaluateDetection(Parameters):
     threads: int = Field(1, ge=1, description="threads of the models")
     max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
     description: str = Field("", description="what was tried, in a few words; for comparisons")
-
-
-class EvaluateDefects(EvaluateDetection):
-    """`03_evaluate_defects`: boxes, and "defect or clean?"; sets the operating point."""
-
-    line: ClassVar[str] = "defects"
-
-    required_recall: float = Field(
-        0.95, gt=0, le=1, description="share of defective pictures that must be called so"
-    )
-    eval_conf: float = Field(
-        0.0, ge=0, le=1, description="defective from it on; 0: chosen for the required recall"
-    )
-    tile: int = Field(
-        0, ge=0, description="side of windows that large pictures are looked at in, px; 0: off"
-    )
-    overlap: float = Field(
-        0.2, ge=0, le=0.9, description="share of a window that its neighbour shows too"
-    )
-
-
-class EvaluateHeadstamps(EvaluateDetection):
-    """`03_evaluate_headstamps`: casings, primers, ellipses, and the text on them."""
-
-    line: ClassVar[str] = "headstamps"
-
-    pictures: int = Field(16, ge=2, description="pictures to generate, where data is generated")
-    recognition: str = Field(
-        "reference", description="reads rings: reference, latest, a run of ocr or a model.onnx"
-    )
-    beams: int = Field(1, ge=1, description="texts the recogniser keeps; 1: best path")
-    min_score: float = Field(0.5, ge=0, le=1, description="casings from it on are read")
-    min_confidence: float = Field(0.4, ge=0, le=1, description="words below it are left out")

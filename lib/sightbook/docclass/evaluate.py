@@ -43,7 +43,7 @@ from sightbook.docclass.search_metrics import (
     search,
 )
 from sightbook.docclass.store import Store
-from sightbook.docclass.views import plain_pixels, views_of
+from sightbook.docclass.synth.views import plain_pixels, views_of
 from sightbook.images import Skipped
 
 MODEL, PIXELS = "model", "plain pixels"

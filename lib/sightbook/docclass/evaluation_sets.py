@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sightbook.docclass.data import SPLITS_FILE, pool
 from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
-from sightbook.docclass.views import FACTORS, VIEW_SIDE, render_factor
+from sightbook.docclass.synth.views import FACTORS, VIEW_SIDE, render_factor
 from sightbook.files import read_json
 from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path

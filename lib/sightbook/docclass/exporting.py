@@ -17,13 +17,14 @@ from sightbook.docclass.evaluation_sets import registered
 from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_static
 from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.params import ExportDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
-from sightbook.docclass.views import views_of
-from sightbook.exporting import Exported, ExportModel
+from sightbook.exporting import Exported
 from sightbook.files import write_atomic
 from sightbook.inference.models import MODEL, find_model
 from sightbook.weights import weights_file
@@ -35,7 +36,7 @@ TYPES, VIEWS = 60, 6
 CALIBRATION_VIEWS = 96
 
 
-def export_run(run: Path, params: ExportModel) -> Exported:
+def export_run(run: Path, params: ExportDocclass) -> Exported:
     """Export a run into its own folder.
 
     Raises:

@@ -12,7 +12,7 @@ from sightbook.docclass.evaluation_sets import Image, factor_views, registered
 from sightbook.docclass.metrics import operating_points
 from sightbook.docclass.search_metrics import Search, Share, search, share
 from sightbook.docclass.store import Store
-from sightbook.docclass.views import FACTORS
+from sightbook.docclass.synth.views import FACTORS
 
 Embed = Callable[[Image], NDArray[np.float32]]
 """Pictures uint8 ``[n, 128, 128, 3]`` to embeddings ``[n, dim]``."""

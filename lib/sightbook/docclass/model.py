@@ -46,7 +46,7 @@ class Embedder(nn.Module):
         """Build it; `pretrained` loads timm's weights for the backbone.
 
         Raises:
-            ParameterError: timm knows no such backbone.
+            ParameterError: timm knows no such backbone, or its weights cannot be fetched.
         """
         super().__init__()
         self.config = config
@@ -87,17 +87,6 @@ class Embedder(nn.Module):
         embedding = self.embed(features.flatten(1)).float()
         # As functional.normalize, in operations that leave the width known in an exported graph.
         return embedding * embedding.square().sum(1, keepdim=True).clamp_min(1e-12).rsqrt()
-
-
-def build_embedder(
-    backbone: str = "lcnet_050", dim: int = 128, squeeze: int = 0, pretrained: bool = False
-) -> Embedder:
-    """Build a network; see `Embedder`.
-
-    Raises:
-        ParameterError: timm knows no such backbone, or its weights cannot be fetched.
-    """
-    return Embedder(EmbedderConfig(backbone, dim, squeeze), pretrained)
 
 
 def load_embedder(path: Path) -> Embedder:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from sightbook.exporting import ExportModel
 from sightbook.params import Parameters
 from sightbook.training_params import FitParams
 
@@ -44,6 +45,24 @@ class PrepareDocclass(Parameters):
 
 class TrainDocclass(FitParams):
     """`02_train_docclass`: train an embedding that keeps document types apart."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "templates",
+        "extra",
+        "init",
+        "backbone",
+        "dim",
+        "head",
+        "margin",
+        "views",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(5, ge=1, description="passes over the training set")
     batch_size: int = Field(64, ge=2, description="views a step on each device")
@@ -147,3 +166,12 @@ class EvaluateDocclass(Parameters):
     bootstrap: int = Field(200, ge=20, description="resamples of the classes for intervals")
     worst: int = Field(8, ge=1, description="hardest confusions to show")
     max_bad: int = Field(20, ge=0, description="unreadable templates skipped before it stops")
+
+
+class ExportDocclass(ExportModel):
+    """`04_export` of this line: what all lines take, and the graph's names and shapes."""
+
+    line: Literal["docclass"] = Field("docclass", description="line whose run is exported")
+    onnx: dict[str, Any] = Field(
+        default_factory=dict, description="input_shape, input_names, options ... of ONNX"
+    )

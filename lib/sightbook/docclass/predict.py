@@ -2,7 +2,7 @@
 
 from sightbook import docclass
 predictor = docclass.Predictor(register="templates/")
-found = predictor.predict(image)            # uint8 RGB [H, W, 3]
+found = predictor.predict("photo.jpg")      # or an array, a PIL image, bytes
 found.type, found.score, found.runner_up    # type is None below the threshold
 """
 
@@ -24,12 +24,22 @@ from sightbook import onnx
 from sightbook.docclass.data import MIN_SIDE, read_classes
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError, top_two
+from sightbook.figures.overlay import BAD, GOOD, draw_labelled
 from sightbook.files import atomic_file
-from sightbook.images import Picture, Skipped, content_hash, open_image
+from sightbook.images import (
+    ImageLike,
+    Skipped,
+    as_pixels,
+    content_hash,
+    iter_pixels,
+    open_image,
+)
 from sightbook.inference.models import find_model
-from sightbook.predicting import Answer, answer_each, options_given
+from sightbook.predicting import CommandError, Option, predict_files, setting_up, settings
 from sightbook.runs import outputs_root
-from sightbook.validation import DataError, Report
+from sightbook.validation import Report
+
+MODEL = "model.onnx"
 
 Image = NDArray[np.uint8]
 
@@ -139,15 +149,22 @@ class Predictor:
             )
         return float(calibrated["value"])
 
-    def embed(self, images: Iterable[Image]) -> NDArray[np.float32]:
-        """Embed pictures of any size.
+    def embed(self, images: Iterable[ImageLike]) -> NDArray[np.float32]:
+        """Embed images of any size.
 
         Args:
-            images: each uint8, RGB ``[H, W, 3]`` or grey ``[H, W]``.
+            images: each as `images.as_pixels` takes it.
 
         Returns:
             float32 ``[n, dim]`` of unit length.
+
+        Raises:
+            TypeError, ImageError: no images, or one that cannot be used.
+            ValueError: an image is smaller than 16 pixels.
         """
+        return self._embed(iter_pixels(images))
+
+    def _embed(self, images: Iterable[Image]) -> NDArray[np.float32]:
         pixels = [self._pixels(image) for image in images]
         parts = [np.zeros((0, self.dim), np.float32)]
         step = self._batch or _BATCH
@@ -160,21 +177,25 @@ class Predictor:
             parts.append(self._session.run(None, {self._input: batch})[0][:count])
         return np.concatenate(parts)
 
-    def register(self, type: str, *images: Image) -> None:
+    def register(self, type: str, *images: ImageLike) -> None:
         """Add templates of a type from pictures."""
         self.registry.add(type, self.embed(images))
 
-    def predict(self, image: Image) -> Identification:
-        """Identify one picture, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``."""
-        return self.predict_batch([image])[0]
+    def predict(self, image: ImageLike) -> Identification:
+        """Identify one image, as `images.as_pixels` takes it; see :meth:`predict_batch`."""
+        return self._identify([as_pixels(image)])[0]
 
-    def predict_batch(self, images: Sequence[Image]) -> list[Identification]:
-        """Identify several pictures.
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Identification]:
+        """Identify several images.
 
         Raises:
+            TypeError, ImageError: no images, or one that cannot be used.
             RegistryError: nothing is registered.
-            ValueError: no threshold is known, or a picture is smaller than 16 pixels.
+            ValueError: no threshold is known, or an image is smaller than 16 pixels.
         """
+        return self._identify(list(iter_pixels(images)))
+
+    def _identify(self, images: Sequence[Image]) -> list[Identification]:
         start, threshold = time.perf_counter(), self.threshold
         looks: list[Image] = []
         owners: list[int] = []
@@ -183,11 +204,11 @@ class Predictor:
             looks.append(image)
             owners.append(owner)
             quads.append(None)
-            for quad in find_quads(_rgb(image)) if self.crop else []:
-                looks.append(straighten(_rgb(image), quad))
+            for quad in find_quads(image) if self.crop else []:
+                looks.append(straighten(image, quad))
                 owners.append(owner)
                 quads.append(np.round(quad.astype(float), 1).tolist())
-        scores = self.registry.scores(self.embed(looks))
+        scores = self.registry.scores(self._embed(looks))
         found: dict[int, Identification] = {}
         for owner, corners, (first, best, second, other) in zip(
             owners, quads, top_two(scores, self.registry.types), strict=True
@@ -212,7 +233,7 @@ class Predictor:
             size = f"{image.shape[1]}x{image.shape[0]}"
             raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
         square = (self.side, self.side)
-        small = cv2.resize(_rgb(image), square, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, square, interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8).transpose(2, 0, 1)
 
     def _open_register(self, path: Path) -> None:
@@ -252,10 +273,6 @@ class Predictor:
             self.registry.add(item.name, np.stack([known[hashes[file]] for file in item.files]))
 
 
-def _rgb(image: Image) -> Image:
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-
-
 def _cache_file(folder: Path, weights: str) -> Path:
     place = hashlib.sha256(f"{folder.resolve()}\0{weights}".encode()).hexdigest()[:16]
     return outputs_root() / "data" / "docclass" / ".cache" / f"registry-{place}.npz"
@@ -282,40 +299,48 @@ def _write_cache(path: Path, rows: Mapping[str, NDArray[np.float32]]) -> None:
         pass  # an installation that cannot be written to predicts all the same
 
 
-def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict docclass`: prints an answer a picture; 1 if anything could not be read.
+OPTIONS = (
+    Option("register", Path, "folder of templates (a picture a type, a folder a type), or an .npz"),
+    Option("threshold", float, "score from which on a type is believed (the calibrated one)"),
+    Option("crop", bool, "look for a card in the photo too (off)"),
+    Option("threads", int, "CPU threads (1)"),
+    Option("save", Path, "write the registry to this .npz, which --register takes"),
+)
 
-    Options: `register` (folder or .npz), `model`, `json`, `threshold`, `crop` (false), `threads`
-    (1), `save` (writes the registry to that .npz).
+
+def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
+    """`sightbook predict docclass`: prints an answer a picture.
+
+    Args:
+        files: pictures, folders, PDFs.
+        options: `json`, `model`, `render` and those of :data:`OPTIONS`.
+
+    Returns:
+        The exit code: 1 if any picture or template could not be read.
     """
-    known = ("threshold", "crop", "threads")
-    given = options_given("docclass", options, (*known, "save"), ("register",))
-    if given is None:
-        return 2
-    if "register" not in given:
-        print(
-            "docclass compares with registered templates: give --register FOLDER (or a .npz)",
-            file=sys.stderr,
+    if options.get("register") is None:
+        raise CommandError(
+            "docclass compares with registered templates: give --register FOLDER (or a .npz)"
         )
-        return 2
-    settings = {name: given[name] for name in known if name in given}
-    try:
-        predictor = Predictor(given.get("model"), given["register"], **settings)
+    with setting_up():
+        own = settings(options, "threshold", "crop", "threads")
+        predictor = Predictor(options.get("model"), options["register"], **own)
         predictor.threshold  # noqa: B018 - known before the first picture is read
-    except (RegistryError, DataError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
     for problem in predictor.problems:
         print(f"template left out: {problem}", file=sys.stderr)
-    if "save" in given:
-        predictor.registry.save(str(given["save"]))
+    if options.get("save") is not None:
+        predictor.registry.save(options["save"])
+    bad = predict_files(files, options, predictor.predict, describe=describe, draw=draw_answer)
+    return int(bad or bool(predictor.problems))
 
-    def answer(image: Image, picture: Picture) -> Answer:
-        found = predictor.predict(image)
-        return found.to_dict(), describe(picture.name, found)
 
-    bad = answer_each(files, answer, as_json=bool(given.get("json")))
-    return int(bad + len(predictor.problems) > 0)
+def draw_answer(image: Image, found: Identification) -> Image:
+    """The card that was judged outlined, or the whole picture, with the answer; red for none."""
+    height, width = image.shape[:2]
+    whole = [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]
+    outline = np.array(found.quad or whole, np.float64)
+    text = f"{found.type or 'none'} {found.score:.2f}"
+    return draw_labelled(image, [outline], [text], BAD if found.type is None else GOOD)
 
 
 def describe(name: str, found: Identification) -> str:

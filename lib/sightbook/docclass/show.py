@@ -14,7 +14,7 @@ from sightbook.docclass.hard_cases import FACTOR_FPR, FactorPoint
 from sightbook.docclass.metrics import OperatingPoint
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
-from sightbook.docclass.views import FACTORS, render_view
+from sightbook.docclass.synth.views import FACTORS, render_view
 from sightbook.plot_style import (
     INK,
     MUTED,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sightbook import plots
-from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.model import Embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, synthetic_store
-from sightbook.docclass.train import VALIDATION_SEED, WEIGHTS
-from sightbook.docclass.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
+from sightbook.docclass.synth.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
+from sightbook.docclass.train import VALIDATION_SEED
 from sightbook.plot_style import MUTED, PALETTE, rgb, show_image, style_axes
-from sightbook.weights import weights_file
+from sightbook.training_task import evaluating
 
 
 def views_by_level(store: Store, seed: int, templates: int = 4, per_level: int = 2) -> plots.Plot:
@@ -42,16 +40,17 @@ def clean_view(store: Store, index: int) -> NDArray[np.uint8]:
 
 
 class Unseen:
-    """Types a run was not trained on: their templates, views of them, and embeddings of both."""
+    """Types that were not trained on: their templates, views of them, and embeddings of both."""
 
-    def __init__(self, params: TrainDocclass, run: Path, types: int = 40, views: int = 6) -> None:
+    def __init__(
+        self, params: TrainDocclass, model: Embedder, types: int = 40, views: int = 6
+    ) -> None:
         """Draw `types` of the validation's types and `views` of each, and embed them."""
         seed = params.seed + VALIDATION_SEED
         count = min(types, params.validation_classes)
         self.store = synthetic_store(count, seed)
         self.views, self.labels = views_of(self.store, views, "hard", seed + 1)
         self.templates = np.stack([clean_view(self.store, index) for index in range(count)])
-        model = load_embedder(weights_file(run, WEIGHTS))
         self.ours = embed(model, self.views), embed(model, self.templates)
         self.pixels = plain_pixels(self.views), plain_pixels(self.templates)
 
@@ -110,7 +109,7 @@ def spread(values: NDArray[np.int64], count: int) -> list[int]:
 def embed(model: Embedder, views: NDArray[np.uint8], batch: int = 128) -> NDArray[np.float32]:
     """Embed views uint8 ``[n, H, W, 3]`` with PyTorch; float32 ``[n, dim]``."""
     parts = []
-    with torch.inference_mode():
+    with evaluating(model):
         for start in range(0, len(views), batch):
             part = torch.from_numpy(views[start : start + batch])
             parts.append(model(part.permute(0, 3, 1, 2).float() / 255).numpy())

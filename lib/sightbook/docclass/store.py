@@ -105,9 +105,7 @@ def synthetic_store(
     Drawn once and kept under `outputs/data/docclass/.cache`; another version of the generator draws
     anew.
     """
-    from sightbook.docclass import synth
-
-    file = _cache_folder() / f"{seed}-{first}-{count}-{side}-{_version(Path(synth.__file__))}.npz"
+    file = _cache_folder() / f"{seed}-{first}-{count}-{side}-{_version()}.npz"
     if cache and file.is_file():
         with np.load(file) as kept:
             pixels, aspects = kept["pixels"], kept["aspects"]
@@ -166,9 +164,13 @@ def _cache_folder() -> Path:
     return outputs_root() / "data" / "docclass" / ".cache"
 
 
-def _version(package: Path) -> str:
+def _version() -> str:
     """Hash of the generator's source: what is cached is what it would draw."""
+    from sightbook import synth as shared
+    from sightbook.docclass import synth
+
     digest = hashlib.sha256()
-    for file in sorted(package.parent.glob("*.py")):
-        digest.update(file.read_bytes())
+    for package in (synth, shared):
+        for file in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

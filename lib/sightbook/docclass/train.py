@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sightbook.docclass.data import SPLITS_FILE, TemplateClass, pool
-from sightbook.docclass.heads import build_head
+from sightbook.docclass.heads import MarginHead, SampledCosFace, build_head
 from sightbook.docclass.metrics import verification
-from sightbook.docclass.model import Embedder, build_embedder, load_embedder
+from sightbook.docclass.model import Embedder, EmbedderConfig, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
-from sightbook.docclass.views import VIEW_SIDE, mixed_level, render_view, views_of
+from sightbook.docclass.synth.views import VIEW_SIDE, mixed_level, render_view, views_of
 from sightbook.files import read_json, write_json
 from sightbook.images import Skipped, image_files
 from sightbook.inference.models import find_model
@@ -35,35 +35,45 @@ VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's templates and views are others."""
 
 WEIGHTS = "embedder.safetensors"
+SKIPPED = "skipped.jsonl"
 
 
-def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
+def train(
+    params: TrainDocclass,
+    run: Run,
+    task: EmbeddingTask | None = None,
+    sets: TemplateSets | None = None,
+) -> dict[str, Any]:
     """Train an embedding; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: network and margin loss; None for the usual ones.
+        sets: views to train and validate on; None for those that the parameters describe.
 
     Returns:
         Final validation metrics, on classes that were not trained on.
     """
-    sets = training_sets(params, Skipped(params.max_bad, run.path / "skipped.jsonl"))
+    sets = training_templates(params) if sets is None else sets
+    sets.skipped.keep_in(run.path / SKIPPED)
     if is_first_process():
-        run.record(dataset=sets.fingerprint(), classes=sets.describe())
+        run.record(dataset=sets.fingerprint, classes=sets.counts)
         write_json(run.path / SPLITS_FILE, sets.splits)
-    # Weights are drawn before `fit` seeds anything.
-    seed_everything(params.seed)
-    model = start_model(params)
-    # Convolutions of a few channels run a good deal faster this way on a CPU, and on a GPU too.
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    data = TrainingViews(sets.own, sets.other, params)
-    task = EmbeddingTask(model, params, data.classes, sets.validation.families)
+    if task is None:
+        model = build_embedder(params)
+        head = build_head(params, sets.train.classes)
+        task = EmbeddingTask(model, head, sets.validation.store.families, params.margin_warmup)
     result = fit(
         task,
-        data,
-        ValidationViews(sets.validation, params),
+        sets.train,
+        sets.validation,
         run,
         params,
         monitor="validation/tpr_1e-3",
         mode="max",
         # Already drawn at random: left in order, the curriculum rises within an epoch too.
-        batches=ordered_batches(len(data)),
+        batches=ordered_batches(len(sets.train)),
     )
     if is_first_process():
         save_weights(task.model, run.path / WEIGHTS)
@@ -71,43 +81,28 @@ def train(params: TrainDocclass, run: Run) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class TrainingSets:
-    """Templates to train and to validate on.
+class TemplateSets:
+    """Views of templates to train and to validate on.
 
     Attributes:
-        own: classes of the user's folder; None when everything is generated.
-        other: generated classes and extra ones; None if there are none.
-        validation: classes that are never trained on.
+        train: views of the user's classes, of generated ones, and of extra ones.
+        validation: views of classes that are never trained on.
+        counts: of classes of each kind.
+        fingerprint: of the templates as they are trained on.
         splits: content hash of each of the user's pictures -> its split. Kept with the run, so that
             evaluation never tests on what was trained on, whatever becomes of the folder.
+        skipped: templates that cannot be read.
     """
 
-    own: Store | None
-    other: Store | None
-    validation: Store
+    train: TrainingViews
+    validation: ValidationViews
+    counts: dict[str, int]
+    fingerprint: dict[str, Any]
     splits: dict[str, str] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, int]:
-        """Number of classes of each kind."""
-        return {
-            "own": len(self.own.names) if self.own else 0,
-            "other": len(self.other.names) if self.other else 0,
-            "validation": len(self.validation.names),
-        }
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Fingerprint of the templates as they are trained on."""
-        stores = {"own": self.own, "other": self.other, "validation": self.validation}
-        entries = [
-            (f"{part}/{index}", store.pixels[index].tobytes(), store.names[label])
-            for part, store in stores.items()
-            if store is not None
-            for index, label in enumerate(store.classes.tolist())
-        ]
-        return fingerprint(entries).to_dict()
+    skipped: Skipped = field(default_factory=Skipped)
 
 
-def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
+def training_templates(params: TrainDocclass) -> TemplateSets:
     """Read the user's templates and draw the generated ones.
 
     Validation is on generated classes of another seed, and on the user's calibration classes where
@@ -119,6 +114,7 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
     """
     own, held_back = None, []
     splits: dict[str, str] = {}
+    skipped = Skipped(params.max_bad)
     if params.data != "synthetic":
         classes = pool(
             resolve_path(params.data),
@@ -146,7 +142,22 @@ def training_sets(params: TrainDocclass, skipped: Skipped) -> TrainingSets:
             "raise templates)"
         )
     unseen = synthetic_store(params.validation_classes, params.seed + VALIDATION_SEED)
-    return TrainingSets(own, other, join([*held_back, unseen]), splits)
+    validation = join([*held_back, unseen])
+    stores = {"own": own, "other": other, "validation": validation}
+    mark = fingerprint(
+        (f"{part}/{index}", store.pixels[index].tobytes(), store.names[label])
+        for part, store in stores.items()
+        if store is not None
+        for index, label in enumerate(store.classes.tolist())
+    )
+    return TemplateSets(
+        TrainingViews(own, other, params),
+        ValidationViews(validation, params),
+        {part: len(store.names) if store is not None else 0 for part, store in stores.items()},
+        mark.to_dict(),
+        splits,
+        skipped,
+    )
 
 
 def recorded_splits(init: str) -> dict[str, str]:
@@ -175,16 +186,20 @@ def extra_classes(params: TrainDocclass) -> list[TemplateClass]:
     ]
 
 
-def start_model(params: TrainDocclass) -> Embedder:
+def build_embedder(params: TrainDocclass) -> Embedder:
     """The network that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before; those of `build_head`
+    follow them, so build both in one cell.
 
     Raises:
         ParameterError: the run's network has another shape than the parameters ask for.
         RunError: no such run, or one without a network.
     """
+    seed_everything(params.seed)
     if params.init in ("scratch", "pretrained"):
-        pretrained = params.init == "pretrained"
-        return build_embedder(params.backbone, params.dim, params.squeeze, pretrained)
+        config = EmbedderConfig(params.backbone, params.dim, params.squeeze)
+        return Embedder(config, pretrained=params.init == "pretrained")
     file = find_model("docclass", params.init, WEIGHTS)
     model = load_embedder(file)
     for name in ("backbone", "dim", "squeeze"):
@@ -275,17 +290,28 @@ class ValidationViews(Dataset):
 
 
 class EmbeddingTask(Task):
-    """Network and margin head; validation looks at all pairs of views of unseen classes."""
+    """Network and margin head; validation looks at all pairs of views of unseen classes.
+
+    Args:
+        model: an `Embedder`, or a module of your own that embeds such pictures.
+        head: the loss of embeddings and labels; a module of your own has ``set_progress`` too.
+        families: of the validation classes.
+        margin_warmup: share of the training over which the margin grows from 0.
+    """
 
     def __init__(
-        self, model: Embedder, params: TrainDocclass, classes: int, families: Sequence[str]
+        self,
+        model: Embedder,
+        head: MarginHead | SampledCosFace,
+        families: Sequence[str],
+        margin_warmup: float = 0.0,
     ) -> None:
-        """Build the head for `classes`; `families` are those of the validation classes."""
         super().__init__()
         self.families = list(families)
-        self.model = model
-        self.head = build_head(params, classes)
-        self.margin_warmup = params.margin_warmup
+        # Convolutions of a few channels run a good deal faster this way, on a CPU and on a GPU.
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = head
+        self.margin_warmup = margin_warmup
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def embed(self, views: Tensor) -> Tensor:
@@ -298,6 +324,10 @@ class EmbeddingTask(Task):
         self.head.set_progress(min(1.0, self.global_step / rising) if self.margin_warmup else 1.0)
         embeddings = self.embed(batch["view"])
         return {"loss": self.head(embeddings, batch["label"])}
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin anew."""
+        self._seen.clear()
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Keep the embeddings until all are there."""

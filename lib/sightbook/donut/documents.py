@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.donut.checks import dataset_fingerprint
 from sightbook.donut.data import Record, add_validation, read_folder
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.prepare import write_synthetic
@@ -35,6 +37,25 @@ def training_folder(params: TrainDonut) -> dict[str, list[Record]]:
     else:
         folder = resolve_path(params.data)
     return add_validation(read_folder(folder))
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Whole documents to train and to validate on.
+
+    Attributes:
+        splits: records by split.
+        fingerprint: of all of them.
+    """
+
+    splits: dict[str, list[Record]]
+    fingerprint: dict[str, Any]
+
+
+def training_documents(params: TrainDonut) -> Documents:
+    """The data set that `params` name, read and hashed; a synthetic one is drawn if need be."""
+    splits = training_folder(params)
+    return Documents(splits, dataset_fingerprint(splits).to_dict())
 
 
 @dataclass

@@ -194,7 +194,7 @@ def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
     marked = False
     result = Evaluation()
     for document in documents(params, skipped):
-        read = predictor.read(document.image)
+        read = predictor.predict(document.image)
         lines = read.lines if read.found else None
         score = reading.update(document.lines, lines, read.seconds)
         if document.quads is not None:

@@ -27,7 +27,6 @@ from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
 from sightbook.inference.models import find_model
-from sightbook.params import ParameterError
 from sightbook.runs import read_json, write_atomic
 from sightbook.weights import weights_file
 
@@ -42,10 +41,7 @@ def export_run(run: Path, params: ExportModel) -> Exported:
 
     Raises:
         RunError: no such run, or it holds no trained reader.
-        ParameterError: names and shapes of its graphs are asked to be others.
     """
-    if params.onnx:
-        raise ParameterError("onnx: names and shapes of Donut's graphs are fixed; leave it empty")
     if (run / "page").is_dir():
         from sightbook.donut.page_exporting import export_page_run
 
@@ -263,7 +259,7 @@ def measure(
     spent = []
     for index in range(repeats):
         image = render_document(PARITY_SEED, index, (1280, 960), "passport").image
-        spent.append(predictor.read(image).seconds * 1000)
+        spent.append(predictor.predict(image).seconds * 1000)
     files = [folder / part for part in (MODEL, DECODER, FINDER)]
     return {
         "variant": name,

@@ -34,6 +34,7 @@ from sightbook.donut.zone import (
     sample,
 )
 from sightbook.training import Task
+from sightbook.training_task import evaluating
 from sightbook.weights import load_network
 
 WEIGHTS = "finder.safetensors"
@@ -262,7 +263,13 @@ class FinderViews(Dataset):
 
 
 class FinderTask(Task):
-    """Trains a `Finder`; logs its losses and the intersection over union of the zone maps."""
+    """Trains a `Finder`; logs its losses and the intersection over union of the zone maps.
+
+    A subclass may take another loss in `loss`.
+
+    Args:
+        network: a `Finder`, or a module of your own that makes such maps of such views.
+    """
 
     def __init__(self, network: Finder) -> None:
         super().__init__()
@@ -271,12 +278,16 @@ class FinderTask(Task):
 
     def training_step(self, batch: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
         """Losses of one batch of views."""
-        return finder_loss(self.network(batch["view"]), batch["maps"])
+        return self.loss(self.network(batch["view"]), batch["maps"])
+
+    def loss(self, maps: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Loss of maps ``[B, 4, h, w]`` and its parts; whatever is in it is logged."""
+        return finder_loss(maps, targets)
 
     def validation_step(self, batch: Mapping[str, Tensor], index: int) -> None:
         """Losses and the zone maps' intersection over union at probability 0.5."""
         maps = self.network(batch["view"])
-        losses = finder_loss(maps, batch["maps"])
+        losses = self.loss(maps, batch["maps"])
         size = len(batch["view"])
         for name, value in losses.items():
             self.log(f"validation/{name}", value, batch_size=size)
@@ -297,10 +308,9 @@ def load_finder(path: Path) -> Finder:
 
 def as_maps(network: Finder) -> Any:
     """The network as `zone.find_zones` calls it: float32 arrays in, float32 arrays out."""
-    network.eval()
 
     def run(views: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with evaluating(network):
             return network(torch.from_numpy(np.ascontiguousarray(views))).numpy()
 
     return run

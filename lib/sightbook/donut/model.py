@@ -172,7 +172,7 @@ def _mbart_decoder(
     return MBartForCausalLM(config)
 
 
-def build_reader(encoder: str = "conv", size: str = "small", **changes: Any) -> LineReader:
+def new_reader(encoder: str = "conv", size: str = "small", **changes: Any) -> LineReader:
     """A new :class:`LineReader` with random weights; arguments as in :meth:`ReaderConfig.named`."""
     return LineReader(ReaderConfig.named(size, encoder, **changes))
 

@@ -18,6 +18,8 @@ from sightbook.donut.mrz_formats import (
     ALPHABET,
     FILLER,
     FORMATS,
+    SPECIAL_STATES,
+    STATES,
     TYPES,
     CheckSpec,
     FieldSpec,
@@ -38,7 +40,6 @@ from sightbook.donut.mrz_parse import (
     date_problem,
     parse,
 )
-from sightbook.donut.mrz_states import SPECIAL_STATES, STATES
 
 __all__ = [
     "ALPHABET",

@@ -7,14 +7,31 @@ standard counts character positions from one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
-from sightbook.donut.mrz_states import STATES
+from sightbook.data.text_tables import read_table
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FILLER = "<"
 ALPHABET = DIGITS + LETTERS + FILLER
 TYPES = ("TD1", "TD2", "TD3", "MRVA", "MRVB")
+
+TABLES = Path(str(files("sightbook.donut"))) / "mrz"
+"""Folder of the grammar's tables, text files that say their source and how they are written."""
+
+
+def _names_by_code(file: str) -> dict[str, str]:
+    rows = (row.partition(" ") for row in read_table(TABLES / file)[""])
+    return {code: name for code, _, name in rows}
+
+
+SPECIAL_STATES: dict[str, str] = _names_by_code("special_states.txt")
+"""Names by code of what ISO 3166-1 has otherwise or not at all (Doc 9303-3 section 5)."""
+
+STATES: dict[str, str] = {**_names_by_code("states.txt"), **SPECIAL_STATES}
+"""Names by code of all issuing states, organisations and nationalities."""
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,33 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from sightbook.donut.mrz_tables import (
-    ARABIC,
-    CYRILLIC,
-    CYRILLIC_INITIALS,
-    CYRILLIC_LANGUAGES,
-    GREEK,
-    LATIN,
-    SHADDA,
-    TEH_MARBUTA,
-)
+from sightbook.data.text_tables import read_table
+from sightbook.donut.mrz_formats import FILLER, TABLES
 
-FILLER = "<"
+_SECTIONS = read_table(TABLES / "transliteration.txt")
+
+
+def _written(section: str) -> dict[str, str]:
+    """What is written for each letter of a section of the table; empty for nothing."""
+    rows = (row.split() for row in _SECTIONS[section])
+    return {letter: "" if way == "-" else way for letter, way in rows}
+
+
+def _by_language(kind: str) -> dict[str, dict[str, str]]:
+    return {name[len(kind) :]: _written(name) for name in _SECTIONS if name[:-2] == kind}
+
+
+LATIN: dict[str, tuple[str, ...]] = {
+    letter: tuple(ways) for letter, *ways in map(str.split, _SECTIONS["latin"])
+}
+CYRILLIC = _written("cyrillic")
+CYRILLIC_LANGUAGES = _by_language("cyrillic ")
+CYRILLIC_INITIALS = _by_language("cyrillic initials ")
+ARABIC = {chr(int(point, 16)): way for point, way in _written("arabic").items()}
+GREEK = _written("greek")
+
+TEH_MARBUTA = "\u0629"
+SHADDA = "\u0651"
 _PLAIN = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # Apostrophes as people type them; NFKC would turn the acute accent into a space.
 _APOSTROPHES = dict.fromkeys(map(ord, "'`´ʹʻʼʽʾʿˈ‘’‛′＇"))

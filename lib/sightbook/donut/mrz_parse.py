@@ -13,6 +13,7 @@ from sightbook.donut.mrz_formats import (
     FILLER,
     FORMATS,
     LETTERS,
+    STATES,
     CheckSpec,
     FieldSpec,
     MrzFormat,
@@ -20,7 +21,6 @@ from sightbook.donut.mrz_formats import (
     get_format,
 )
 from sightbook.donut.mrz_names import decode_names
-from sightbook.donut.mrz_states import STATES
 
 VALUES = {character: value for value, character in enumerate(ALPHABET)} | {FILLER: 0}
 _WEIGHTS = (7, 3, 1)

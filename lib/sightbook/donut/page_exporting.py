@@ -44,7 +44,7 @@ def export_page_run(run: Path, params: ExportModel, facts: dict[str, Any]) -> Ex
     model, _ = load_page(run / PAGE)
     stored = store_weights(run, model, pages, params.weights == "fp16")
     predictor = PagePredictor(run)
-    readings = [predictor.read(image, question) for image, question in pages]
+    readings = [predictor.predict(image, question) for image, question in pages]
     theirs = [generated(model, predictor, image, question) for image, question in pages]
     same = sum(r.tokens == tokens for r, tokens in zip(readings, theirs, strict=True))
     ours = [reading.text for reading in readings]
@@ -140,7 +140,7 @@ def measure(
 ) -> dict[str, Any]:
     """Size, speed on one thread and agreement with the float32 texts of one variant."""
     predictor = PagePredictor(folder, threads=1)
-    readings = [predictor.read(image, question) for image, question in pages]
+    readings = [predictor.predict(image, question) for image, question in pages]
     same = sum(r.text == text for r, text in zip(readings, reference, strict=True))
     size = sum((folder / part).stat().st_size for part in (MODEL, DECODER))
     return {

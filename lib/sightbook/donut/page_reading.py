@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +32,9 @@ from sightbook.donut.decoding import (
 )
 from sightbook.donut.pages import prepare_page
 from sightbook.donut.sequences import SEPARATOR, prompt, strip_prompt, tokens_to_json
-from sightbook.images import Pixels
+from sightbook.images import ImageLike, Pixels, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
+from sightbook.predicting import warn_renamed
 
 if TYPE_CHECKING:
     import tokenizers
@@ -115,7 +116,7 @@ class PagePredictor:
     """
 
     def __init__(self, source: str | Path = "latest", *, threads: int | None = None) -> None:
-        self.folder = find_model("donut", source, part=PAGE).parent
+        self.folder = find_model("donut", source or "latest", part=PAGE, weights=PAGE).parent
         self.encoder = onnx.session(self.folder / MODEL, threads)
         session = onnx.session(self.folder / DECODER, threads)
         self.facts = onnx.metadata(session)
@@ -130,36 +131,66 @@ class PagePredictor:
         self.decoder = Decoder(session, self.facts)
         self.task_token: str = self.facts["tokens"][self.decoder.start_ids[0]]
 
-    def read(
+    def predict(
         self,
-        image: Pixels,
+        image: ImageLike,
         question: str | None = None,
         *,
         beams: int = 1,
         max_length: int | None = None,
     ) -> PageReading:
-        """Read one picture, see :meth:`read_many`."""
-        return self.read_many([image], question, beams=beams, max_length=max_length)[0]
+        """Read one image, an array, a PIL image, a path or bytes; see :meth:`predict_batch`."""
+        return self._read([as_pixels(image)], question, beams, max_length)[0]
 
-    def read_many(
+    def predict_batch(
         self,
-        images: Sequence[Pixels],
+        images: Iterable[ImageLike],
         question: str | None = None,
         *,
         beams: int = 1,
         max_length: int | None = None,
     ) -> list[PageReading]:
-        """Read pictures together, which takes as much memory as there are pictures.
+        """Read images together, which takes as much memory as there are images.
 
         Args:
-            images: uint8 RGB ``[h, w, 3]`` each, of any size.
+            images: of any size, each as `images.as_pixels` takes it.
             question: what a model for question answering is asked on all of them.
             beams: texts kept while writing; 1 takes the likeliest token each time.
             max_length: tokens at most, prompt and end included; None: the model's own.
 
         Raises:
-            ValueError: a picture of another kind, or a question to a model that knows none.
+            TypeError, ImageError: no image, or one that cannot be used.
+            ValueError: a question to a model that knows none.
         """
+        return self._read(list(iter_pixels(images)), question, beams, max_length)
+
+    def read(
+        self,
+        image: ImageLike,
+        question: str | None = None,
+        *,
+        beams: int = 1,
+        max_length: int | None = None,
+    ) -> PageReading:
+        """The former name of `predict`."""
+        warn_renamed("PagePredictor.read", "predict")
+        return self._read([as_pixels(image)], question, beams, max_length)[0]
+
+    def read_many(
+        self,
+        images: Iterable[ImageLike],
+        question: str | None = None,
+        *,
+        beams: int = 1,
+        max_length: int | None = None,
+    ) -> list[PageReading]:
+        """The former name of `predict_batch`."""
+        warn_renamed("PagePredictor.read_many", "predict_batch")
+        return self._read(list(iter_pixels(images)), question, beams, max_length)
+
+    def _read(
+        self, images: Sequence[Pixels], question: str | None, beams: int, max_length: int | None
+    ) -> list[PageReading]:
         if not images:
             return []
         start = time.perf_counter()
@@ -179,13 +210,11 @@ class PagePredictor:
         asked = "" if question is None else prompt(self.task_token, question)
         return [self._reading(asked, ids, text, seconds) for text in texts]
 
-    def prepared(self, image: Pixels) -> np.ndarray:
+    def prepared(self, image: ImageLike) -> np.ndarray:
         """A picture as the encoder takes it, float32 ``[3, H, W]``."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(
-                f"expected a picture uint8 [h, w, 3] (RGB), found {image.dtype} {image.shape}"
-            )
-        return prepare_page(image, self.facts["pixels"] | {}, **self.facts["preprocessing"])
+        return prepare_page(
+            as_pixels(image), self.facts["pixels"] | {}, **self.facts["preprocessing"]
+        )
 
     def prompt_ids(self, question: str | None) -> list[int]:
         """Tokens that an answer begins with; ValueError for a question to a model without."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,6 +45,24 @@ class PrepareDonut(Parameters):
 
 class TrainDonut(FitParams):
     """`02_train_donut`: train a reader of machine-readable zones or of whole pages."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "road",
+        "data",
+        "init",
+        "encoder",
+        "size",
+        "samples",
+        "documents",
+        "document_share",
+        "finder",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
     road: Literal["zone", "page"] = Field(

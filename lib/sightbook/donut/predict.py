@@ -2,7 +2,7 @@
 
     from sightbook import donut
     reader = donut.Predictor()                  # the shipped model
-    reading = reader.read(image)                # uint8 RGB [H, W, 3]
+    reading = reader.predict("passport.jpg")    # or an array, a PIL image, bytes
     reading.lines, reading.valid, reading.confidence
 
 An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, on the zone road,
@@ -12,7 +12,8 @@ An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ from sightbook.donut.rescoring import (
 )
 from sightbook.donut.rows import printed_rows
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
-from sightbook.images import Picture, Pixels
+from sightbook.figures.overlay import BAD, GOOD, draw_labelled
+from sightbook.images import ImageLike, Pixels, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
-from sightbook.predicting import Answer, answer_each, options_given
+from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
 
 FINDER = "finder.onnx"
 
@@ -155,12 +157,36 @@ class Predictor:
         self._decoder = Decoder(onnx.session(self.folder / DECODER, threads))
         self._finder = onnx.session(self.folder / FINDER, threads)
 
-    def read(self, image: NDArray[np.uint8]) -> ZoneReading:
-        """Read the zone on one picture.
+    def predict(self, image: ImageLike) -> ZoneReading:
+        """Read the zone on one image.
 
         Args:
-            image: uint8, RGB [H, W, 3] or grey [H, W].
+            image: as `images.as_pixels` takes it: an array, a PIL image, a path or bytes. A list
+                of images, which was taken here before `predict_batch`, is read with a warning.
+
+        Raises:
+            TypeError, ImageError: no image, or one that cannot be used.
         """
+        if _is_several(image):
+            warnings.warn(
+                "predict takes one image; predict_batch takes several. A list is taken here until "
+                "release 0.3",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return self.predict_batch(image)  # type: ignore[return-value, arg-type]
+        return self._read(as_pixels(image))
+
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[ZoneReading]:
+        """Read several images, each as `predict` takes it."""
+        return [self._read(pixels) for pixels in iter_pixels(images)]
+
+    def read(self, image: ImageLike) -> ZoneReading:
+        """The former name of `predict`."""
+        warn_renamed("donut.Predictor.read", "predict")
+        return self._read(as_pixels(image))
+
+    def _read(self, image: Pixels) -> ZoneReading:
         start = time.perf_counter()
         gray = to_gray(image)
         readings = [self.read_zone(gray, zone) for zone in find_zones(gray, self._maps)]
@@ -196,10 +222,6 @@ class Predictor:
         sure = np.concatenate([confidence for _, confidence in read])
         missing = sum(abs(len(text) - mrz.FORMATS[type].columns) for text in texts)
         return float(np.exp(np.log(np.maximum(sure, 1e-12)).mean())) * 0.9**missing
-
-    def predict(self, images: Iterable[NDArray[np.uint8]]) -> list[ZoneReading]:
-        """Read several pictures."""
-        return [self.read(image) for image in images]
 
     def read_zone(self, gray: NDArray[np.uint8], zone: Zone) -> ZoneReading:
         """Read the lines of a zone whose place is known."""
@@ -269,6 +291,14 @@ class Predictor:
         return self._finder.run(None, {"views": views})[0]
 
 
+def _is_several(image: Any) -> bool:
+    """What `predict` took when it was what `predict_batch` is now."""
+    if isinstance(image, np.ndarray):
+        return image.ndim == 4
+    several = isinstance(image, Sequence | Generator | map)
+    return several and not isinstance(image, str | bytes)
+
+
 def upside_down(zone: Zone) -> Zone:
     """The same zone read from its other end."""
     return Zone(np.ascontiguousarray(zone.quads[::-1][:, [2, 3, 0, 1]]), zone.score)
@@ -310,24 +340,34 @@ def _sureness(reading: ZoneReading) -> float:
     return float(np.exp(np.log(np.maximum(values, 1e-12)).mean())) if len(values) else 0.0
 
 
+OPTIONS = (
+    Option("grammar", bool, "prefer readings that Doc 9303 allows, and say what that changed (on)"),
+    Option("correct", bool, "let failed check digits choose among usual confusions (off)"),
+    Option("beams", int, "candidates a line, when grammar or correction need more than one (4)"),
+    Option("threads", int, "CPU threads; by default onnxruntime chooses"),
+)
+
+
 def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict donut`: prints a reading a picture; 1 if any picture could not be read.
+    """`sightbook predict donut`: prints a reading a picture.
 
-    Options: `model`, `json`, `grammar` (true), `correct` (false), `threads`, `beams` (4).
+    Args:
+        files: pictures, folders, PDFs.
+        options: `json`, `model`, `render` and those of :data:`OPTIONS`.
+
+    Returns:
+        The exit code: 1 if any picture could not be read.
     """
-    known = ("grammar", "correct", "threads", "beams")
-    given = options_given("donut", options, known)
-    if given is None:
-        return 2
-    predictor = Predictor(
-        given.get("model"), **{name: given[name] for name in known if name in given}
-    )
+    with setting_up():
+        own = settings(options, "grammar", "correct", "beams", "threads")
+        predictor = Predictor(options.get("model"), **own)
+    return predict_files(files, options, predictor.predict, describe=describe, draw=draw_zone)
 
-    def answer(image: Pixels, picture: Picture) -> Answer:
-        reading = predictor.read(image)
-        return reading.to_dict(), describe(picture.name, reading)
 
-    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
+def draw_zone(image: Pixels, reading: ZoneReading) -> Pixels:
+    """The zone's lines outlined and what was read above them; red where the zone is not valid."""
+    color = GOOD if reading.valid else BAD
+    return draw_labelled(image, list(reading.quads), reading.lines, color)
 
 
 def describe(name: str, reading: ZoneReading) -> str:

@@ -22,7 +22,12 @@ class ReaderTask(Task):
     """Trains a `LineReader`; validates on exact lines and CER of the CTC head's best path.
 
     The decoder's own reading costs a pass a character, so during training it is watched by its
-    share of right tokens under teacher forcing; `03_evaluate_donut` reads with both heads.
+    share of right tokens under teacher forcing; `03_evaluate_donut` reads with both heads. A
+    subclass may weigh or replace the losses in `loss`.
+
+    Args:
+        reader: a `LineReader`, or a module of your own that answers as it does.
+        ctc_weight: share of the CTC head in the loss.
     """
 
     def __init__(self, reader: LineReader, ctc_weight: float) -> None:
@@ -31,7 +36,8 @@ class ReaderTask(Task):
         self.reader = reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ctc_weight = ctc_weight
 
-    def _loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+    def loss(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """One loss of the two heads'."""
         # CTC sums over some 45 characters and divides by the text's length, as the decoder's
         # cross-entropy averages over tokens: both are nats a character.
         return self.ctc_weight * losses["ctc"] + (1 - self.ctc_weight) * losses["decoder"]
@@ -39,7 +45,7 @@ class ReaderTask(Task):
     def training_step(self, batch: Mapping[str, Any], index: int) -> dict[str, Tensor]:
         """Weighted loss of both heads, and each alone."""
         losses = self.reader(batch["pixel_values"], labels=batch["labels"]).losses
-        return {"loss": self._loss(losses), **losses}
+        return {"loss": self.loss(losses), **losses}
 
     def validation_step(self, batch: Mapping[str, Any], index: int) -> None:
         """Loss, token accuracy of the decoder, CER and exact lines of the CTC head."""
@@ -52,7 +58,7 @@ class ReaderTask(Task):
         right = (output.logits.argmax(-1) == batch["labels"])[known].float().mean()
         exact = sum(a == b for a, b in zip(read, texts, strict=True))
         values = {
-            "loss": self._loss(output.losses).float(),
+            "loss": self.loss(output.losses).float(),
             "cer": edits / characters,
             "exact_lines": exact / size,
             "decoder_accuracy": right,

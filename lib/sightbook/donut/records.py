@@ -49,6 +49,16 @@ class Record:
         return as_quads(self.extra.get("quads"))
 
     @property
+    def caption(self) -> str:
+        """The record on one line: its name, then what is on it, the zone's type and lines first."""
+        truth: Any = self.gt
+        if len(self.gt) == 1:
+            truth = self.gt[0].get("mrz", self.gt[0]) or "no zone"
+            if isinstance(truth, dict) and "lines" in truth:
+                truth = [truth.get("type"), *truth["lines"]]
+        return "  ".join(part for part in (self.file_name, _flat(truth)) if part)
+
+    @property
     def mrz_lines(self) -> list[str] | None:
         """Lines of the zone; empty if there is none on it; None if the truth does not say."""
         for truth in self.gt:
@@ -113,3 +123,9 @@ def ground_truth(gt: Sequence[Truth]) -> str:
 def split_name(text: str) -> str | None:
     """``train``, ``validation`` or ``test`` for any of their usual names, else None."""
     return _ALIASES.get(text.strip().lower())
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, list):
+        return "  ".join(_flat(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

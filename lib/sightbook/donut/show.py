@@ -13,25 +13,51 @@ from rapidfuzz.distance import Levenshtein
 from sightbook import plots
 from sightbook.donut.data import Record
 from sightbook.donut.evaluate import Evaluation
-from sightbook.donut.lines import shake
+from sightbook.donut.lines import LineCrops, shake
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.predict import Predictor, ZoneReading
-from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.images import ImageError, open_image
 from sightbook.readings import Case, reading_comparison
-from sightbook.weights import weights_file
 
 
-def zones_by_difficulty(seed: int, count: int = 4) -> plots.Plot:
-    """Generated zones from easy (top row) to full difficulty, as the curriculum deals them out."""
+def reader_lines(data: LineCrops, epochs: int, count: int = 4) -> plots.Plot:
+    """Lines as the reader is taught them, at the beginning of the run, in its middle, at its end.
+
+    Args:
+        data: left at its first epoch.
+        epochs: of the run.
+        count: zones of each stage.
+    """
     images: list[NDArray[np.uint8]] = []
     titles = []
-    for difficulty in (0.0, 0.5, 1.0):
-        for index in range(count):
-            images.append(render_zone(seed, index, difficulty).image)
-            titles.append(f"difficulty {difficulty:.1f}")
-    return plots.image_grid(images, titles, columns=count)
+    for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)):
+        data.set_epoch(epoch)
+        for place in np.linspace(0, len(data) - 1, min(count, len(data))).astype(int).tolist():
+            item = data[place]
+            images.append(np.concatenate(list(item["lines"])))
+            titles.append(f"epoch {epoch + 1}: {item['texts'][0][:28]}")
+    data.set_epoch(0)
+    return plots.image_grid(images, titles, columns=2)
+
+
+def pages(data: Any, count: int = 6) -> plots.Plot:
+    """Pages as the model is taught them (a `pages.PageDataset`), and what it is to write."""
+    images, titles = [], []
+    for place in range(min(count, len(data))):
+        item = data[place]
+        pixels = item["pixel_values"].transpose(1, 2, 0)
+        mean, std = np.array(data.mean), np.array(data.std)
+        images.append((np.clip(pixels * std + mean, 0, 1) * 255).astype(np.uint8))
+        titles.append(data.target(data.items[item["index"]])[:48])
+    return plots.image_grid(images, titles, columns=3)
+
+
+def teaching(sets: Any, params: TrainDonut) -> plots.Plot:
+    """What the road's reader is taught: `pages` or `reader_lines`."""
+    if params.road == "page":
+        return pages(sets.train)
+    return reader_lines(sets.reader_train, params.epochs)
 
 
 def straightened(records: Sequence[Record], count: int = 6, seed: int = 0) -> plots.Plot:
@@ -92,7 +118,7 @@ def read_generated(predictor: Predictor, seed: int, count: int = 2) -> list[plot
     figures = []
     for index in range(count):
         document = render_document(seed, index, (1280, 960))
-        figures.append(reading(document.image, predictor.read(document.image), document.kind))
+        figures.append(reading(document.image, predictor.predict(document.image), document.kind))
     return figures
 
 
@@ -119,33 +145,35 @@ def finder_curves(run: Path) -> plots.Plot:
     return plots.curves(part, names=["loss", "zone_iou", "line_iou"])
 
 
-def validation_zones(params: TrainDonut, run: Path, count: int = 6) -> plots.Plot:
-    """What the run's finder finds on documents held out of its training."""
-    from sightbook.donut.documents import DocumentPictures, training_folder
-    from sightbook.donut.finder import WEIGHTS, as_maps, load_finder
+def validation_zones(task: Any, sets: Any, count: int = 6) -> plots.Plot:
+    """What the trained finder (of `train.ZoneTasks`) finds on documents held out of training."""
+    from sightbook.donut.finder import as_maps
 
-    if params.road == "page":
+    if not hasattr(task, "finder"):
         return plots.empty_plot("the page road has no finder")
-    held_out = DocumentPictures(training_folder(params)["validation"])
-    return found_zones(held_out, as_maps(load_finder(weights_file(run, WEIGHTS))), count)
+    return found_zones(sets.finder_validation.documents, as_maps(task.finder.network), count)
 
 
-def validation_readings(params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
-    """Fresh zones as the trained reader's CTC head reads them, for the prediction browser."""
+def validation_readings(task: Any, params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
+    """Fresh zones as the trained reader's CTC head reads them, for the prediction browser.
+
+    On the page road: held-out pages, read by what the run folder holds.
+    """
     if params.road == "page":
         return page_readings(run)
     import torch
 
-    from sightbook.donut.lines import LineCrops, SyntheticZones
-    from sightbook.donut.reader import WEIGHTS, ctc_texts, load_reader
+    from sightbook.donut.lines import SyntheticZones
+    from sightbook.donut.reader import ctc_texts
     from sightbook.donut.train import VALIDATION_SEED
+    from sightbook.training_task import evaluating
 
-    reader = load_reader(weights_file(run, WEIGHTS))
+    reader = task.reader.reader
     crops = LineCrops(SyntheticZones(zones, params.seed + 2 * VALIDATION_SEED), params.seed)
     cases = []
     for index in range(zones):
         item = crops[index]
-        with torch.inference_mode():
+        with evaluating(reader):
             output = reader(torch.from_numpy(reader_pixels(item["lines"])))
         read = ctc_texts(output.ctc_log_probs, reader.config)
         error = sum(Levenshtein.distance(a, b) for a, b in zip(item["texts"], read, strict=True))
@@ -167,7 +195,7 @@ def page_readings(run: Path, pages: int = 8) -> list[Case]:
     predictor = PagePredictor(run / PAGE)
     cases = []
     for index, (image, question) in enumerate(held_out_pages(run, pages)):
-        answer = predictor.read(image, question)
+        answer = predictor.predict(image, question)
         text = json.dumps(answer.json, ensure_ascii=False, indent=1).splitlines()
         cases.append(Case(question or f"page {index}", image, None, text, 1 - answer.confidence))
     return cases

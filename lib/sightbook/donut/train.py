@@ -7,17 +7,18 @@ beside it. Both are resumed exactly, each from its own checkpoints.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from sightbook.donut import finder as finding
 from sightbook.donut import reader as reading
-from sightbook.donut.checks import dataset_fingerprint
 from sightbook.donut.data import Record
-from sightbook.donut.documents import DocumentPictures, training_folder
+from sightbook.donut.documents import DocumentPictures, Documents, training_documents
+from sightbook.donut.finder import Finder, FinderTask, FinderViews
 from sightbook.donut.lines import (
     CollateLines,
     FolderZones,
@@ -26,14 +27,15 @@ from sightbook.donut.lines import (
     SyntheticZones,
     Zones,
 )
-from sightbook.donut.model import LineReader, build_reader
+from sightbook.donut.model import LineReader, new_reader
 from sightbook.donut.params import TrainDonut
+from sightbook.donut.reader import ReaderTask
 from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.inference.models import find_model
 from sightbook.params import ParameterError
 from sightbook.runs import Run, open_run, point_to, read_json, write_json
-from sightbook.training import FitResult, fit, seed_everything
+from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import is_first_process
 from sightbook.weights import save_weights
@@ -42,12 +44,29 @@ VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
 
 FINDER_SIDE = 480
+SKIPPED = "skipped.jsonl"
 
 Splits = Mapping[str, Sequence[Record]]
 
 
-def train(params: TrainDonut, run: Run) -> dict[str, Any]:
+class ZoneTasks(nn.Module):
+    """The two tasks of the zone road, which are trained one after the other."""
+
+    def __init__(self, finder: FinderTask, reader: ReaderTask) -> None:
+        super().__init__()
+        self.finder = finder
+        self.reader = reader
+
+
+def train(params: TrainDonut, run: Run, task: Any = None, sets: Any = None) -> dict[str, Any]:
     """Train the road that `params.road` names; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: networks and losses of that road, see `train_zones` and `train_page.train_page`; None
+            for the usual ones.
+        sets: what to train and validate on; None for what the parameters describe.
 
     Returns:
         Final validation metrics; on the zone road those of the reader, and the finder's under
@@ -56,35 +75,160 @@ def train(params: TrainDonut, run: Run) -> dict[str, Any]:
     if params.road == "page":
         from sightbook.donut.train_page import train_page
 
-        return train_page(params, run)
-    splits = training_folder(params)
+        return train_page(params, run, task, sets)
+    return train_zones(params, run, task, sets)
+
+
+def train_zones(
+    params: TrainDonut, run: Run, task: ZoneTasks | None = None, sets: ZoneSets | None = None
+) -> dict[str, Any]:
+    """Train finder and reader, see `train`.
+
+    Raises:
+        ParameterError: only documents are asked for, and none of them bears a zone.
+    """
+    if sets is None:
+        sets = training_zones(params, training_documents(params))
+    if task is None:
+        reader = ReaderTask(build_reader(params), params.ctc_weight)
+        task = ZoneTasks(FinderTask(build_finder(params)), reader)
+    sets.skipped.keep_in(run.path / SKIPPED)
     if is_first_process():
-        run.record(dataset=dataset_fingerprint(splits).to_dict())
-    # Weights are drawn before `fit` seeds anything.
+        run.record(dataset=sets.fingerprint)
+    metrics = train_finder(params, run, task.finder, sets)
+    located = locate_lines(sets.documents, task.finder.network, run.path)
+    if located is not sets.documents:  # there is more to cut lines from
+        lines, held_out = reader_lines(params, located, sets.skipped)
+        sets = replace(sets, reader_train=lines, reader_validation=held_out)
+    if not len(sets.reader_train):
+        raise ParameterError(
+            f"document_share is 1, but no document of {params.data} has a zone with known lines"
+        )
+    return {**train_reader(params, run, task.reader, sets), **metrics}
+
+
+@dataclass(frozen=True)
+class ZoneSets:
+    """What the zone road's two networks are trained and validated on.
+
+    Attributes:
+        documents: records by split. Lines of those that came without corners are looked for by the
+            trained finder, and the reader's lines are cut anew then.
+        finder_train: views of documents with known lines, or without any.
+        finder_validation: views of others.
+        reader_train: lines of generated zones, and of documents.
+        reader_validation: lines of others.
+        counts: documents by split, and generated zones an epoch.
+        fingerprint: of the documents.
+        skipped: pictures that cannot be read.
+    """
+
+    documents: Splits
+    finder_train: FinderViews
+    finder_validation: FinderViews
+    reader_train: LineCrops
+    reader_validation: LineCrops
+    counts: dict[str, int]
+    fingerprint: dict[str, Any]
+    skipped: Skipped = field(default_factory=Skipped)
+
+
+def training_zones(params: TrainDonut, dataset: Documents) -> ZoneSets:
+    """Set up what finder and reader are trained on.
+
+    Raises:
+        ParameterError: a finder is to be trained, and no document has known line corners.
+    """
+    skipped = Skipped(params.max_bad)
+    splits = dataset.splits
+    training = DocumentPictures(splits["train"], skipped)
+    validation = DocumentPictures(splits["validation"], skipped)
+    if params.finder == "train" and not any(record.mrz_lines for record in training.records):
+        raise ParameterError(
+            f"finder: no document of {params.data} says where its lines are (column quads), so a "
+            "finder cannot be trained on it: use finder: reference, or data: synthetic"
+        )
+    lines, held_out = reader_lines(params, splits, skipped)
+    return ZoneSets(
+        splits,
+        FinderViews(training, FINDER_SIDE, params.seed),
+        FinderViews(validation, FINDER_SIDE, params.seed + VALIDATION_SEED),
+        lines,
+        held_out,
+        {**{name: len(records) for name, records in splits.items()}, "zones": params.samples},
+        dataset.fingerprint,
+        skipped,
+    )
+
+
+def reader_lines(
+    params: TrainDonut, splits: Splits, skipped: Skipped
+) -> tuple[LineCrops, LineCrops]:
+    """Lines to train on (of generated zones, and of documents) and to validate on.
+
+    With `data: synthetic` validation zones are generated; else they are the data set's own.
+    """
+    documents = FolderZones(DocumentPictures(splits["train"], skipped))
+    held_out: Zones = SyntheticZones(params.validation_samples, params.seed + VALIDATION_SEED)
+    if params.data != "synthetic":
+        own = FolderZones(DocumentPictures(splits.get("validation", []), skipped))
+        held_out = own if len(own) else held_out
+    training: Zones = documents
+    if params.document_share < 1:
+        stream = SyntheticZones(params.samples, params.seed, params.epochs, params.curriculum)
+        training = MixedZones(stream, documents, params.document_share, params.seed)
+    return (
+        LineCrops(training, params.seed),
+        LineCrops(held_out, params.seed + VALIDATION_SEED),
+    )
+
+
+def build_finder(params: TrainDonut) -> Finder:
+    """The zone finder: a new one, or the one that `params.finder` names.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
+
+    Raises:
+        RunError: the run that `params.finder` names has none.
+    """
     seed_everything(params.seed)
-    network, metrics = train_finder(params, run, splits)
-    located = locate_lines(splits, network, run.path)
-    return {**train_reader(params, run, located), **metrics}
+    if params.finder == "train":
+        return Finder(params.finder_size)
+    return finding.load_finder(find_model("donut", params.finder, finding.WEIGHTS))
 
 
-def train_finder(
-    params: TrainDonut, run: Run, splits: Splits
-) -> tuple[finding.Finder, dict[str, Any]]:
+def build_reader(params: TrainDonut) -> LineReader:
+    """The reader that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
+
+    Raises:
+        ParameterError: `pretrained`, which the zone road has none of.
+        RunError: no such run, or one without a reader.
+    """
+    seed_everything(params.seed)
+    if params.init == "scratch":
+        return new_reader(params.encoder, params.size)
+    if params.init == "pretrained":
+        raise ParameterError(
+            "init: there are no pretrained weights for the zone road's reader; use reference "
+            "(the shipped one), a run's name, scratch, or road: page"
+        )
+    return reading.load_reader(find_model("donut", params.init, reading.WEIGHTS))
+
+
+def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets) -> dict[str, Any]:
     """Train the zone finder, or copy the one that `params.finder` names.
 
     Returns:
-        The finder, and its validation metrics with names that begin with `finder/`.
-
-    Raises:
-        ParameterError: it is to be trained, and no document has known line corners.
-        RunError: the run that `params.finder` names has none.
+        Its validation metrics with names that begin with `finder/`.
     """
     target = run.path / finding.WEIGHTS
+    first = is_first_process()
     if params.finder != "train":
-        network = finding.load_finder(find_model("donut", params.finder, finding.WEIGHTS))
-        if is_first_process():
-            save_weights(network, target)
-        return network, {}
+        if first:
+            save_weights(task.network, target)
+        return {}
     settings = params.model_copy(
         update={
             "epochs": params.finder_epochs,
@@ -96,24 +240,14 @@ def train_finder(
             "schedule": "cosine",
         }
     )
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    training = DocumentPictures(splits["train"], skipped)
-    validation = DocumentPictures(splits["validation"], skipped)
-    if not any(record.mrz_lines for record in training.records):
-        raise ParameterError(
-            f"finder: no document of {params.data} says where its lines are (column quads), so a "
-            "finder cannot be trained on it: use finder: reference, or data: synthetic"
-        )
-    task = finding.FinderTask(finding.Finder(params.finder_size))
     folder = run.path / "finder"
-    first = is_first_process()
     part = (
         open_run("donut", str(folder), settings, stage="train") if first else Run(folder, "train")
     )
     result = fit(
         task,
-        finding.FinderViews(training, FINDER_SIDE, params.seed),
-        finding.FinderViews(validation, FINDER_SIDE, params.seed + VALIDATION_SEED),
+        sets.finder_train,
+        sets.finder_validation,
         part,
         settings,
         monitor="validation/loss",
@@ -123,73 +257,28 @@ def train_finder(
         # Opening the finder's folder pointed the notebook's runner at it: point it back.
         point_to(run.path)
         save_weights(task.network, target)
-    return task.network, {f"finder/{name}": value for name, value in result.metrics.items()}
+    return {f"finder/{name}": value for name, value in result.metrics.items()}
 
 
-def train_reader(params: TrainDonut, run: Run, splits: Splits) -> dict[str, Any]:
+def train_reader(params: TrainDonut, run: Run, task: ReaderTask, sets: ZoneSets) -> dict[str, Any]:
     """Train the line reader on generated zones, or on those of a folder.
 
     Returns:
         Its validation metrics.
     """
-    seed_everything(params.seed)
-    reader = start_reader(params)
-    training, validation = reader_zones(params, splits, run)
-    task = reading.ReaderTask(reader, params.ctc_weight)
-    result: FitResult = fit(
+    result = fit(
         task,
-        LineCrops(training, params.seed),
-        LineCrops(validation, params.seed + VALIDATION_SEED),
+        sets.reader_train,
+        sets.reader_validation,
         run,
         params,
-        collate=CollateLines(reader.config),
+        collate=CollateLines(task.reader.config),
         monitor="validation/cer",
-        batches=ordered_batches(len(training)) if params.document_share < 1 else None,
+        batches=ordered_batches(len(sets.reader_train)) if params.document_share < 1 else None,
     )
     if is_first_process():
         save_weights(task.reader, run.path / reading.WEIGHTS)
     return result.metrics
-
-
-def start_reader(params: TrainDonut) -> LineReader:
-    """The reader that training starts from, as `params.init` says; never a silent fallback.
-
-    Raises:
-        ParameterError: `pretrained`, which the zone road has none of.
-        RunError: no such run, or one without a reader.
-    """
-    if params.init == "scratch":
-        return build_reader(params.encoder, params.size)
-    if params.init == "pretrained":
-        raise ParameterError(
-            "init: there are no pretrained weights for the zone road's reader; use reference "
-            "(the shipped one), a run's name, scratch, or road: page"
-        )
-    return reading.load_reader(find_model("donut", params.init, reading.WEIGHTS))
-
-
-def reader_zones(params: TrainDonut, splits: Splits, run: Run) -> tuple[Zones, Zones]:
-    """Zones to train on (generated, and cut from the documents) and to validate on.
-
-    With `data: synthetic` validation zones are generated; else they are the data set's own.
-
-    Raises:
-        ParameterError: only documents are asked for, and none of them bears a zone.
-    """
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    documents = FolderZones(DocumentPictures(splits["train"], skipped))
-    held_out: Zones = SyntheticZones(params.validation_samples, params.seed + VALIDATION_SEED)
-    if params.data != "synthetic":
-        own = FolderZones(DocumentPictures(splits.get("validation", []), skipped))
-        held_out = own if len(own) else held_out
-    if params.document_share == 1:
-        if not len(documents):
-            raise ParameterError(
-                f"document_share is 1, but no document of {params.data} has a zone with known lines"
-            )
-        return documents, held_out
-    stream = SyntheticZones(params.samples, params.seed, params.epochs, params.curriculum)
-    return MixedZones(stream, documents, params.document_share, params.seed), held_out
 
 
 def locate_lines(splits: Splits, network: finding.Finder, folder: Path) -> Splits:

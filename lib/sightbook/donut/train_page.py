@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,9 @@ from transformers import DonutProcessor, PreTrainedTokenizerBase, VisionEncoderD
 from transformers.utils import logging as library_logging
 
 from sightbook.donut import tokens
-from sightbook.donut.checks import dataset_fingerprint
 from sightbook.donut.data import Record
 from sightbook.donut.decoding import to_text
-from sightbook.donut.documents import training_folder
+from sightbook.donut.documents import Documents, training_documents
 from sightbook.donut.json_metrics import tree_accuracy
 from sightbook.donut.metrics import JsonReading, ZoneReading, values
 from sightbook.donut.model import DONUT_BASE, build_page_model
@@ -46,15 +46,28 @@ from sightbook.inference.models import find_model
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run, RunError
 from sightbook.training import Task, fit, seed_everything
+from sightbook.training_task import is_first_process
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
 
 
-def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
+SKIPPED = "skipped.jsonl"
+
+
+def train_page(
+    params: TrainDonut, run: Run, task: PageTask | None = None, sets: PageSets | None = None
+) -> dict[str, Any]:
     """Train a Donut on whole pages; `run.path / "page"` then holds model and processor.
 
     Both load with ``from_pretrained`` (models made from scratch after ``import
     sightbook.donut.encoders``). Pictures that cannot be read are listed in ``skipped.jsonl``.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: model and loss; None for the usual ones. The model is made for the tokens of certain
+            sets, so there is none without `sets`.
+        sets: pages to train and validate on; None for those that the parameters describe.
 
     Returns:
         Validation metrics of the best epoch, and the numbers of pages, tokens and skipped pictures.
@@ -63,20 +76,95 @@ def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
         ParameterError: a model, size or task that cannot be had, or too short a `max_length`.
         DataError: truths without token notation, all listed.
         TooManySkipped: more unreadable pictures than `params.max_bad`.
+        ValueError: only one of `task` and `sets` is given.
     """
-    splits = training_folder(params)
-    run.record(dataset=dataset_fingerprint(splits).to_dict())
-    train = splits.get("train", [])
-    validation = _sample(splits.get("validation", []), params.validation_samples, params.seed)
-    if not train or not validation:
-        raise ParameterError(
-            f"data: {params.data} has {len(train)} pages to train on and {len(validation)} to "
-            "validate on: expected some of both (sub-folders train and validation)"
+    if task is None and sets is None:
+        dataset = training_documents(params)
+        model, processor = build_page(params, page_notation(params, dataset))
+        sets = training_pages(params, dataset, processor)
+        task = PageTask(model, processor.tokenizer, sets.validation, params.read_samples)
+    if task is None or sets is None:
+        raise ValueError(
+            "road page: give both task and sets, for the tokens of one are the other's"
         )
-    notation = read_notation([*train, *validation], params.task)
-    seed_everything(params.seed)
-    model, processor = start_page(params, notation)
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+    sets.skipped.keep_in(run.path / SKIPPED)
+    tokenizer = sets.processor.tokenizer
+    if is_first_process():
+        run.record(dataset=sets.fingerprint)
+        print(f"task token {sets.train.task_token}, {len(tokenizer)} tokens")
+        _warn(sets)
+    result = fit(
+        task,
+        sets.train,
+        sets.validation,
+        run,
+        params,
+        collate=partial(collate_pages, pad_token_id=tokenizer.pad_token_id),
+        steps_per_epoch=_steps(params, len(sets.train)),
+    )
+    if is_first_process():
+        save_page(task.model, sets.processor, run.path / PAGE)
+        if len(sets.skipped):
+            print(f"{len(sets.skipped)} pictures could not be read:\n{sets.skipped.text()}")
+    return {
+        **result.metrics,
+        "pages": len(sets.train),
+        "validation_pages": len(sets.validation),
+        "tokens": len(tokenizer),
+        "skipped": len(sets.skipped),
+    }
+
+
+# --------------------------------------------------------------------------- pages
+
+
+@dataclass(frozen=True)
+class PageSets:
+    """Pages to train and to validate on, in the tokens of one model.
+
+    Attributes:
+        train: to learn from.
+        validation: never trained on; read as they are.
+        processor: how the model wants pictures and text.
+        texts: that stand in the answers.
+        fingerprint: of the documents.
+        skipped: pictures that cannot be read.
+    """
+
+    train: Any
+    validation: Any
+    processor: DonutProcessor
+    texts: set[str]
+    fingerprint: dict[str, Any]
+    skipped: Skipped = field(default_factory=Skipped)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pages of each kind, and tokens that the model knows."""
+        known = len(self.processor.tokenizer)
+        return {"train": len(self.train), "validation": len(self.validation), "tokens": known}
+
+
+def page_notation(params: TrainDonut, dataset: Documents) -> Notation:
+    """How the answers of the pages that are trained and validated on are written as tokens.
+
+    Raises:
+        ParameterError: there are no pages of one kind, or `params.task` does not fit them.
+    """
+    train, validation = _records(params, dataset)
+    return read_notation([*train, *validation], params.task)
+
+
+def training_pages(params: TrainDonut, dataset: Documents, processor: DonutProcessor) -> PageSets:
+    """Set up the pages of a data set for a model.
+
+    Raises:
+        ParameterError: there are no pages of one kind, or `max_length` cuts most answers.
+        DataError: truths without token notation, all listed.
+    """
+    train, validation = _records(params, dataset)
+    notation = page_notation(params, dataset)
+    skipped = Skipped(params.max_bad)
     options: dict[str, Any] = {
         "size": {"height": params.image_height, "width": params.image_width},
         "task_token": notation.task_token,
@@ -86,45 +174,33 @@ def train_page(params: TrainDonut, run: Run) -> dict[str, Any]:
         "skipped": skipped,
         **preprocessing(processor),
     }
-    training: Any = PageDataset(train, processor.tokenizer, training=True, **options)
-    held_out: Any = PageDataset(validation, processor.tokenizer, **options)
+    training = PageDataset(train, processor.tokenizer, training=True, **options)
+    held_out = PageDataset(validation, processor.tokenizer, **options)
     _check_lengths(training, params)
-    first = os.environ.get("RANK", "0") == "0"
-    if first:
-        print(f"task token {notation.task_token}, {len(processor.tokenizer)} tokens")
-        _warn(notation, processor, training, held_out)
-    task = PageTask(model, processor.tokenizer, held_out, params.read_samples)
-    result = fit(
-        task,
-        training,
-        held_out,
-        run,
-        params,
-        collate=partial(collate_pages, pad_token_id=processor.tokenizer.pad_token_id),
-        steps_per_epoch=_steps(params, len(training)),
-    )
-    if first:
-        save_page(task.model, processor, run.path / PAGE)
-        if len(skipped):
-            print(f"{len(skipped)} pictures could not be read:\n{skipped.text()}")
-    return {
-        **result.metrics,
-        "pages": len(training),
-        "validation_pages": len(held_out),
-        "tokens": len(processor.tokenizer),
-        "skipped": len(skipped),
-    }
+    return PageSets(training, held_out, processor, notation.texts, dataset.fingerprint, skipped)
 
 
-def _warn(notation: Notation, processor: DonutProcessor, *data: PageDataset) -> None:
+def _records(params: TrainDonut, dataset: Documents) -> tuple[list[Record], list[Record]]:
+    train = dataset.splits.get("train", [])
+    held_out = dataset.splits.get("validation", [])
+    validation = _sample(held_out, params.validation_samples, params.seed)
+    if not train or not validation:
+        raise ParameterError(
+            f"data: {params.data} has {len(train)} pages to train on and {len(validation)} to "
+            "validate on: expected some of both (sub-folders train and validation)"
+        )
+    return train, validation
+
+
+def _warn(sets: PageSets) -> None:
     """Say which answers cannot be learned as they are."""
-    for part in data:
+    for part in (sets.train, sets.validation):
         if part.report.problems:
             print(part.report.text())
-    changed = changed_texts(processor.tokenizer, notation.texts)
+    changed = changed_texts(sets.processor.tokenizer, sets.texts)
     for text, back in list(changed.items())[:1]:
         print(
-            f"{len(changed)} of {len(notation.texts)} texts do not come back from the tokenizer "
+            f"{len(changed)} of {len(sets.texts)} texts do not come back from the tokenizer "
             f"as they are, such as {text!r}, which becomes {back!r}"
         )
 
@@ -155,10 +231,12 @@ def _check_lengths(data: PageDataset, params: TrainDonut) -> None:
 # --------------------------------------------------------------------------- the model
 
 
-def start_page(
+def build_page(
     params: TrainDonut, notation: Notation
 ) -> tuple[VisionEncoderDecoderModel, DonutProcessor]:
     """The model that training starts from, as `params.init` says, with the data's tokens in it.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
 
     A model from scratch writes single characters: printable ASCII and what the texts have beyond
     it. To another's tokenizer those characters are added that it does not know; with zones in the
@@ -167,6 +245,7 @@ def start_page(
     Raises:
         ParameterError: no such model, or one of another size than asked for.
     """
+    seed_everything(params.seed)
     source = page_source(params.init)
     try:
         if source == "scratch":
@@ -239,7 +318,7 @@ class PageTask(Task):
 
     The first `read_samples` validation pages are written out token by token, as in use, and their
     objects compared with the truth: Donut's tree-edit accuracy and field F1, and exact zones and
-    CER where there are any.
+    CER where there are any. A subclass may take another loss in `loss`.
 
     Args:
         model: to be trained, in training mode.
@@ -270,8 +349,8 @@ class PageTask(Task):
         )
         return output.logits
 
-    @staticmethod
-    def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of logits ``[B, T, tokens]`` against labels ``[B, T]``, the prompt's ignored."""
         total = nn.functional.cross_entropy(
             logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
@@ -280,7 +359,7 @@ class PageTask(Task):
 
     def training_step(self, batch: Mapping[str, Any], index: int) -> dict[str, Tensor]:
         """Cross-entropy of the answers' tokens, nats a token."""
-        return {"loss": self._loss(self._logits(batch), batch["labels"])}
+        return {"loss": self.loss(self._logits(batch), batch["labels"])}
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's readings."""
@@ -293,7 +372,7 @@ class PageTask(Task):
         known = labels != IGNORED
         right = ((logits.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1)
         size = len(labels)
-        self.log("validation/loss", self._loss(logits, labels), batch_size=size)
+        self.log("validation/loss", self.loss(logits, labels), batch_size=size)
         self.log("validation/token_accuracy", right, batch_size=size)
         left = self.read_samples - len(self.answers.accuracies)
         if left > 0:

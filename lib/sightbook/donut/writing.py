@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import chain, islice
+from functools import partial
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sightbook.data.draw_parallel import draw_parallel, whole_rows
 from sightbook.donut.records import METADATA, Sample, ground_truth
 from sightbook.images import encode_image
 from sightbook.runs import write_atomic
@@ -67,10 +66,10 @@ def write_folder(
     if origin is not None:
         keep_origin(folder, origin)
     metadata = folder / METADATA
-    known = _mend_metadata(metadata)
+    known = {row["file_name"] for row in whole_rows(metadata)}
     kept = added = 0
 
-    def missing() -> Iterator[tuple[str, Sample | Callable[[], Sample], Path, int]]:
+    def missing() -> Iterator[tuple[str, Sample | Callable[[], Sample]]]:
         nonlocal kept
         named: set[str] = set()
         for name, sample in samples:
@@ -82,10 +81,13 @@ def write_folder(
             if name in known:
                 kept += 1
                 continue
-            yield name, sample, folder, quality
+            yield name, sample
 
     with metadata.open("ab", buffering=0) as file:
-        for row in _in_order(missing(), workers):
+        write = partial(_write_sample, folder, quality)
+        for row in draw_parallel(
+            write, missing(), workers, least=_WORTH_WORKERS, name=itemgetter(0)
+        ):
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
             added += 1
             if progress is not None:
@@ -93,39 +95,10 @@ def write_folder(
     return Written(added, kept, folder)
 
 
-def _in_order(
-    jobs: Iterator[tuple[str, Sample | Callable[[], Sample], Path, int]], workers: int
-) -> Iterator[dict[str, Any]]:
-    """Rows of metadata in the jobs' order, made here or by several processes."""
-    first = list(islice(jobs, _WORTH_WORKERS)) if workers > 1 else []
-    if len(first) < _WORTH_WORKERS:
-        yield from (_write_sample(*job) for job in chain(first, jobs))
-        return
-    # Spawned, not forked: a notebook's kernel has threads (torch, OpenCV) that do not survive it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-        waiting: deque[Future[dict[str, Any]]] = deque()
-        try:
-            for job in chain(first, jobs):
-                waiting.append(pool.submit(_write_sample, *job))
-                if len(waiting) >= 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)  # one process per core already
-
-
 def _write_sample(
-    name: str, sample: Sample | Callable[[], Sample], folder: Path, quality: int
+    folder: Path, quality: int, job: tuple[str, Sample | Callable[[], Sample]]
 ) -> dict[str, Any]:
+    name, sample = job
     made = sample if isinstance(sample, Sample) else sample()
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,19 +116,3 @@ def _plain(value: Any) -> Any:
         # A hundredth of a pixel is enough, and keeps the file readable.
         return np.round(value, 2).tolist() if value.dtype.kind == "f" else value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written to {METADATA}: {value!r}")
-
-
-def _mend_metadata(path: Path) -> set[str]:
-    """File names that are written; a last line torn by a kill is cut off."""
-    if not path.is_file():
-        return set()
-    data = path.read_bytes()
-    whole, _, rest = data.rpartition(b"\n")
-    if rest:
-        try:
-            json.loads(rest)  # an editor may have left the last newline out
-            write_atomic(path, data + b"\n")
-            whole = data
-        except ValueError:
-            write_atomic(path, whole + b"\n" if whole else b"")
-    return {json.loads(line)["file_name"] for line in whole.splitlines() if line.strip()}

@@ -1,7 +1,7 @@
 """The line of headstamps: casings and primers on photographs, and the text stamped on them.
 
-`from sightbook import headstamps; headstamps.Reader()` works with onnxruntime; nothing here imports
-torch until a training module is asked for.
+`from sightbook import headstamps; headstamps.Predictor()` works with onnxruntime; nothing here
+imports torch until a training module is asked for.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightbook.headstamps.predict import Reader
+    from sightbook.headstamps.predict import Predictor
 
-__all__ = ["Reader"]
+__all__ = ["Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Reader":
-        from sightbook.headstamps.predict import Reader
+    if name in ("Predictor", "Reader"):
+        from sightbook.headstamps import predict
 
-        return Reader
+        return getattr(predict, name)
     raise AttributeError(f"module 'sightbook.headstamps' has no attribute {name!r}")

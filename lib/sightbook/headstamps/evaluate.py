@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.detection.inference.detect_all import Detect, Detections, detect_all, singled_out
-from sightbook.detection.inference.predict import Predictor
+from sightbook.detection.inference.export import ensure_package
+from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.detection.labels.annotations import Annotations, Box
+from sightbook.detection.metrics import sets as shared
 from sightbook.detection.metrics.coco import BoxEvaluation, evaluate_boxes
 from sightbook.detection.metrics.errors import ImageErrors, count_errors, find_errors
 from sightbook.detection.metrics.scoring import shown
-from sightbook.detection.metrics.sets import Sets, evaluation_sets
-from sightbook.detection.params import EvaluateHeadstamps
+from sightbook.detection.metrics.sets import Sets, generated_side
 from sightbook.headstamps.metrics import HeadResult, ReadingEvaluation, evaluate_readings
+from sightbook.headstamps.params import EvaluateHeadstamps, PrepareHeadstamps, TrainHeadstamps
+from sightbook.headstamps.predict import recogniser_file
+from sightbook.headstamps.prepare import draw
 from sightbook.headstamps.read import Head, Recogniser, find_outlines, open_recogniser, read_head
 from sightbook.images import Skipped, open_image
+from sightbook.runs import dataset_folder
 from sightbook.validation import Report
 
 Image = NDArray[np.uint8]
@@ -163,15 +169,35 @@ def run_evaluation(params: EvaluateHeadstamps, run: Path) -> HeadstampEvaluation
         DataError: there are no pictures to evaluate on.
         TooManySkipped: more pictures are unreadable than `params.max_bad`.
     """
-    from sightbook.detection.inference.export import ensure_package
-    from sightbook.headstamps.predict import recogniser_file
-
-    predictor = Predictor(ensure_package(run), line=params.line, threads=params.threads)
+    detector = OnnxDetector(
+        ensure_package(run, params.line), line=params.line, threads=params.threads
+    )
     file = recogniser_file(params.recognition)
     recognise = open_recogniser(file, beams=params.beams, threads=params.threads)
     report, skipped = Report(), Skipped(params.max_bad)
-    sets = evaluation_sets(params, run, predictor.labels, report, skipped)
-    return evaluate(params, sets, predictor.detect, recognise, report, skipped)
+    sets = evaluation_sets(params, run, detector.labels, report, skipped)
+    return evaluate(params, sets, detector.detect, recognise, report, skipped)
+
+
+def evaluation_sets(
+    params: EvaluateHeadstamps, run: Path, labels: Sequence[str], report: Report, skipped: Skipped
+) -> Sets:
+    """The photographs that `params.data` names.
+
+    Arguments and errors as of `detection.metrics.sets.evaluation_sets`.
+    """
+    trained = TrainHeadstamps.from_yaml(run / "params.yaml")
+    generate = partial(_generated, trained, params.seed)
+    return shared.evaluation_sets(params, trained, run, labels, report, skipped, draw=generate)
+
+
+def _generated(trained: TrainHeadstamps, seed: int, count: int) -> Annotations:
+    side = generated_side(trained)
+    name = f"evaluate_{side}_{seed}_{count}"
+    settings = PrepareHeadstamps.parse(
+        {"name": name, "pictures": count, "seed": seed, "workers": 0, "side": side}
+    )
+    return draw(settings, dataset_folder(settings.line, name))
 
 
 def evaluate(

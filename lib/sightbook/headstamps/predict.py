@@ -1,30 +1,32 @@
 """What is stamped on cartridge bases, with exported models: no torch.
 
-    from sightbook.headstamps.predict import Reader
-    for head in Reader().read(image):               # uint8 RGB [H, W, 3]
-        head.text, head.candidates
+    from sightbook import headstamps
+    found = headstamps.Predictor().predict("bases.jpg")     # or an array, a PIL image, bytes
+    [(head.text, head.candidates) for head in found.heads]
 
 One model finds casings and primers, another reads the unrolled rings.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.inference.predict import Predictor
+from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import Head, open_recogniser, read_photo
-from sightbook.images import Picture, save_image
+from sightbook.images import ImageLike, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
 from sightbook.ocr.predict import model_file
-from sightbook.predicting import Answer, answer_each, free_name, options_given
+from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
 
 MIN_CASING = 0.5
 """Casings and primers that were found with less confidence are not read."""
@@ -50,7 +52,27 @@ def recogniser_file(model: str | Path | None = None) -> Path:
     return model_file(RECOGNITION, model)
 
 
-class Reader:
+@dataclass(frozen=True)
+class HeadstampReading:
+    """What was read on one photograph.
+
+    Attributes:
+        heads: cartridge bases, the surest casing first.
+        seconds: wall-clock time.
+    """
+
+    heads: tuple[Head, ...]
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "detections": [head.to_dict() for head in self.heads],
+            "seconds": round(self.seconds, 4),
+        }
+
+
+class Predictor:
     """Finds cartridge bases on photographs and reads their stamps.
 
     Args:
@@ -76,51 +98,85 @@ class Reader:
         beams: int = 1,
         threads: int | None = 1,
     ) -> None:
-        self.detector = Predictor(model, line="headstamps", min_score=min_score, threads=threads)
+        self.detector = OnnxDetector(model, line="headstamps", min_score=min_score, threads=threads)
         file = recogniser_file(recognition)
         self.recognise = open_recogniser(file, beams=beams, threads=threads)
         self.table: Gazetteer | None = (
             None if gazetteer is None else read_gazetteer(Path(gazetteer))
         )
 
-    def read(self, image: Image) -> list[Head]:
-        """Heads on a photograph, uint8 RGB ``[H, W, 3]``, upright, the surest casing first.
+    def predict(self, image: ImageLike) -> HeadstampReading:
+        """Read the cartridge bases on one photograph, as `images.as_pixels` takes it.
 
         Raises:
-            ValueError: as `Predictor.detect`.
+            TypeError, ValueError: as `OnnxDetector.detect`.
         """
-        return read_photo(image, self.detector.detect, self.recognise, table=self.table)
+        return self._read(as_pixels(image))
+
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[HeadstampReading]:
+        """Read several photographs, one after the other."""
+        return [self._read(pixels) for pixels in iter_pixels(images)]
+
+    def read(self, image: ImageLike) -> list[Head]:
+        """The former name of `predict`, which returned the heads alone."""
+        warn_renamed("headstamps.Predictor.read", "predict")
+        return list(self._read(as_pixels(image)).heads)
+
+    def _read(self, image: Image) -> HeadstampReading:
+        start = time.perf_counter()
+        heads = read_photo(image, self.detector.detect, self.recognise, table=self.table)
+        return HeadstampReading(tuple(heads), time.perf_counter() - start)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Reader":
+        warnings.warn(
+            "headstamps.Reader is called headstamps.Predictor now; the old name goes with release "
+            "0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return Predictor
+    raise AttributeError(f"module 'sightbook.headstamps.predict' has no attribute {name!r}")
+
+
+OPTIONS = (
+    Option("recognition", str, "model that reads the unrolled rings; by default the shipped one"),
+    Option("min_score", float, "casings and primers below are not read (0.5)"),
+    Option("gazetteer", Path, "text file of makers and calibres; by default the shipped one"),
+    Option("beams", int, "texts that the beam search keeps; 1 takes the best path (1)"),
+    Option("threads", int, "CPU threads (1)"),
+    Option("strips", Path, "folder that gets a PNG a head: its ring of letters, unrolled"),
+)
 
 
 def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict headstamps`: prints an answer a picture; 1 if any could not be read.
+    """`sightbook predict headstamps`: prints an answer a picture.
 
-    Options: `model`, `json`, `recognition`, `min_score` (0.5), `gazetteer`, `beams` (1), `threads`
-    (1), `render` (a folder that gets a PNG a picture), `strips` (a folder that gets a PNG a head).
+    Args:
+        files: pictures, folders, PDFs.
+        options: `json`, `model`, `render` and those of :data:`OPTIONS`.
+
+    Returns:
+        The exit code: 1 if any picture could not be read.
     """
-    known = ("recognition", "min_score", "gazetteer", "beams", "threads")
-    given = options_given("headstamps", options, (*known, "render", "strips"))
-    if given is None:
-        return 2
-    settings = {name: given[name] for name in known if name in given}
-    try:
-        reader = Reader(given.get("model"), **settings)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    names: set[str] = set()
+    with setting_up():
+        own = settings(options, "recognition", "min_score", "gazetteer", "beams", "threads")
+        predictor = Predictor(options.get("model"), **own)
+    strips = options.get("strips")
 
-    def answer(image: Image, picture: Picture) -> Answer:
-        heads = reader.read(image)
-        stem = free_name(picture.name, names)
-        if "render" in given:
-            file = Path(str(given["render"])) / f"{stem}_found.png"
-            save_image(file, draw_heads(image, heads))
-        if "strips" in given:
-            save_strips(Path(str(given["strips"])), stem, heads)
-        return {"detections": [head.to_dict() for head in heads]}, describe(picture.name, heads)
+    def save(name: str, stem: str, found: HeadstampReading) -> None:
+        if strips is not None:
+            save_strips(strips, stem, found.heads)
 
-    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
+    return predict_files(
+        files,
+        options,
+        predictor.predict,
+        describe=lambda name, found: describe(name, found.heads),
+        draw=lambda image, found: draw_heads(image, found.heads),
+        also=save,
+    )
 
 
 def describe(name: str, heads: Sequence[Head]) -> str:

@@ -1,4 +1,4 @@
-"""What the headstamp notebooks show: every step from photograph to text, and what went wrong."""
+"""What the headstamp notebooks show: labels, each step from photograph to text, what went wrong."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 from numpy.typing import NDArray
 
-from sightbook.detection.labels.annotations import ImageRecord
+from sightbook.detection.labels.annotations import Annotations, ImageRecord
+from sightbook.detection.labels.show import crop_around, spread
 from sightbook.detection.metrics.show import Load, load_picture
-from sightbook.headstamps.metrics import HeadResult
+from sightbook.headstamps.metrics import HeadResult, head_direction
 from sightbook.headstamps.overlay import COLORS, draw_heads
-from sightbook.headstamps.read import Head, Outline
+from sightbook.headstamps.read import CASING, Head, Outline, find_outlines
 from sightbook.headstamps.unroll import Strip, directions, unroll, upside_down
 from sightbook.headstamps.words import Direction, Word
 from sightbook.plot_style import MUTED, PALETTE, Plot, empty_plot, show_image
@@ -129,6 +130,55 @@ def candidates_table(heads: Sequence[Head]) -> Table:
         for candidate in head.candidates
     ]
     return Table(rows or [{"candidates": f"none for {len(heads)} heads"}])
+
+
+def rings(annotations: Annotations, count: int = 8) -> Plot:
+    """Heads beside their rings, unrolled along the true outlines: what a reader will get.
+
+    The largest first, down to the smallest.
+    """
+    heads = [
+        (record, outline)
+        for record in annotations.records
+        for outline in find_outlines(record.boxes, (record.width, record.height))
+    ]
+    if not heads:
+        return empty_plot("no casings")
+    heads = spread(sorted(heads, key=lambda head: -head[1].ellipse.a), count)
+    plot = Plot(13, 1.55 * len(heads))
+    grid = plot.add_gridspec(len(heads), 2, width_ratios=[1, 8])
+    for row, (record, outline) in enumerate(heads):
+        image = load_picture(record)
+        head, _ = crop_around(record, outline.casing, room=1.1)
+        strip = unroll(image, outline.ellipse, outline.primer_ellipse)
+        show_image(plot.add_subplot(grid[row, 0]), head)
+        show_image(plot.add_subplot(grid[row, 1]), strip.image, _lettering(outline), 120)
+    return plot
+
+
+def lettering(annotations: Annotations) -> Table:
+    """How text stands on the casings: parts of each direction, and casings without any."""
+    casings = [b for record in annotations.records for b in record.boxes if b.label == CASING]
+    directions: dict[str, list[str]] = {}
+    for box in casings:
+        for segment in box.attributes.get("segments", ()):
+            name = head_direction(str(segment["direction"]))
+            directions.setdefault(name, []).append(str(segment["text"]))
+    rows: list[dict[str, Any]] = [
+        {
+            "lettering": name,
+            "segments": len(texts),
+            "for example": ", ".join(list(dict.fromkeys(texts))[:8]),
+        }
+        for name, texts in sorted(directions.items(), key=lambda item: -len(item[1]))
+    ]
+    bare = sum(not box.attributes.get("tokens") for box in casings)
+    return Table([*rows, {"lettering": "(casings without text)", "segments": bare}])
+
+
+def _lettering(outline: Outline) -> str:
+    segments = outline.casing.attributes.get("segments", ())
+    return "   ".join(f"{s['text']} ({head_direction(s['direction'])})" for s in segments)
 
 
 def _side_by_side(result: HeadResult) -> tuple[list[str], list[str]]:

@@ -2,7 +2,8 @@
 
 - nothing: what a stage takes by itself; to predict the shipped model, after training ``latest``
 - ``latest``: the newest finished training of the line that holds what is asked for
-- ``reference``: the shipped model; of a line that ships several, the one that the line names
+- ``reference``: the shipped model; of a line that ships several, the one that
+  :data:`sightbook.lines.LINES` names
 - ``reference/NAME``: the shipped model of that name
 - ``NAME``: a run; where none is called so, the shipped model of that name
 - a folder: a run's, or any other that holds the file
@@ -20,6 +21,7 @@ import shutil
 from pathlib import Path
 
 from sightbook.files import read_json, write_json
+from sightbook.lines import LINES
 from sightbook.params import repository_root, resolve_path
 from sightbook.runs import RunError, list_runs, outputs_root, refuse_if_busy
 from sightbook.weights import OLD_SUFFIX, SUFFIX, weights_file
@@ -45,7 +47,6 @@ def find_model(
     *,
     part: str = "",
     weights: str = "",
-    shipped: str = "",
     or_shipped: bool = False,
 ) -> Path:
     """The file of the model that is meant.
@@ -59,7 +60,6 @@ def find_model(
             with the file in it, that one is taken.
         weights: runs without weights of that name are passed over by `latest`: of a line whose runs
             train one of several networks, they tell which.
-        shipped: of several shipped models the one that `reference` means.
         or_shipped: where nothing is trained, `latest` is the shipped model, and that is printed.
 
     Raises:
@@ -79,7 +79,7 @@ def find_model(
                 f"({_choices(line, file)}): {do}"
             )
         name = _say_shipped(line, part)
-    name = _spelled_out(line, name, shipped)
+    name = _spelled_out(line, name)
     folder = _folder(line, name)
     if folder.is_dir():
         for place in dict.fromkeys((folder / part, folder)):
@@ -97,7 +97,7 @@ def find_model(
     raise RunError(_not_there(line, name, folder, file))
 
 
-def trained_run(line: str, which: Which, stage: str, shipped: str = "") -> Path:
+def trained_run(line: str, which: Which, stage: str) -> Path:
     """Folder of the run that a stage after training reads from and writes its results into.
 
     The shipped models' folders belong to the repository: such a model is copied to
@@ -109,7 +109,6 @@ def trained_run(line: str, which: Which, stage: str, shipped: str = "") -> Path:
         which: as at the head of this module; nothing is `latest`, and where nothing has been
             trained yet, `latest` is the shipped model, which is printed.
         stage: `evaluate`, `export` ...
-        shipped: of several shipped models the one that `reference` means.
 
     Raises:
         RunError: there is none; says what there is and what to do.
@@ -122,7 +121,7 @@ def trained_run(line: str, which: Which, stage: str, shipped: str = "") -> Path:
         if not _shipped_root(line).is_dir():
             raise RunError(f"there is no finished training of '{line}': {_TRAIN}")
         name = _say_shipped(line)
-    name = _spelled_out(line, name, shipped)
+    name = _spelled_out(line, name)
     folder = _folder(line, name)
     if not folder.is_dir():
         raise RunError(_not_there(line, name, folder))
@@ -145,10 +144,11 @@ def _shipped_root(line: str) -> Path:
     return repository_root() / "outputs" / "reference" / line
 
 
-def _spelled_out(line: str, name: str, shipped: str) -> str:
+def _spelled_out(line: str, name: str) -> str:
     """`reference` and bare names of shipped models as `reference/NAME`."""
-    if name == "reference" and shipped:
-        return f"reference/{shipped}"
+    usual = LINES.get(line, {}).get("shipped")
+    if name == "reference" and usual:
+        return f"reference/{usual}"
     is_run = (outputs_root() / line / name).is_dir()
     return f"reference/{name}" if not is_run and (_shipped_root(line) / name).is_dir() else name
 

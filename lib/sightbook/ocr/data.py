@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.find_files import ImageFinder
 from sightbook.files import read_json
 from sightbook.images import SUFFIXES as PICTURES
 from sightbook.images import ImageError, Skipped, content_hash, image_files, image_size, natural_key
@@ -24,7 +25,6 @@ from sightbook.ocr import engine, importers
 from sightbook.ocr.alphabet import Encoder
 from sightbook.ocr.hiertext import SUFFIXES, checked_page, iter_hiertext
 from sightbook.ocr.page import Line, Page, Points, Word, smallest_rectangle
-from sightbook.ocr.pictures import Pictures
 from sightbook.validation import DataError, Fingerprint, Report, fingerprint, split_by_hash
 
 ANNOTATIONS = "annotations.jsonl"
@@ -153,7 +153,7 @@ def read_dataset(
         _take(read(source, report=report), pages, report, skipped, max_pages)
     for file in files:
         split = _SPLIT_NAMES.get(_stem(file).lower(), "")
-        pictures = Pictures(_picture_files(file))
+        pictures = ImageFinder(_picture_files(file), _root(file), prefer="nearest")
         before = len(pages)
         rows = (
             page.with_image(pictures.find(page.image_id, file))
@@ -206,9 +206,14 @@ def _stem(file: Path) -> str:
     return file.name.split(".")[0]
 
 
+def _root(file: Path) -> Path:
+    """The data set's folder, of a file of annotations in it or in its folder ``gt``."""
+    return file.parent.parent if file.parent.name == "gt" else file.parent
+
+
 def _picture_files(file: Path) -> list[Path]:
     """Pictures in `images/`, in a folder called as the file, and beside it."""
-    above = [file.parent, *([file.parent.parent] if file.parent.name == "gt" else [])]
+    above = {file.parent, _root(file)}
     places = {place / name for place in above for name in (IMAGES, _stem(file)) if name}
     found = [image for place in sorted(places) if place.is_dir() for image in image_files(place)]
     return found + [f for f in sorted(file.parent.iterdir()) if f.suffix.lower() in PICTURES]

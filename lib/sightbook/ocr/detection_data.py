@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sightbook import degrade
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.ocr.page import Page, Points
 from sightbook.ocr.synth.pages import render_page
+from sightbook.synth import degrade
 
 ENGINE_GROWTH = 3.0
 """Pixels by which the engine grows what it finds, on each side: what masks should lose."""

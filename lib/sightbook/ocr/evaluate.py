@@ -26,6 +26,7 @@ from sightbook.ocr import metrics, tesseract
 from sightbook.ocr.comparison import PageResult, WordMatch, compare_page, normal, word_height
 from sightbook.ocr.data import read_dataset
 from sightbook.ocr.page import Page
+from sightbook.ocr.params import ExportOcr
 from sightbook.ocr.params_evaluate import EvaluateOcr
 from sightbook.params import repository_root, resolve_path
 from sightbook.readings import align
@@ -349,10 +350,9 @@ def chosen(part: str, which: str) -> str | Path:
 def _exported(run: Path) -> Path:
     file = run / MODEL_FILE
     if not file.is_file():
-        from sightbook.exporting import ExportModel
         from sightbook.ocr.exporting import export_run  # needs torch, which reading does not
 
-        export_run(run, ExportModel.parse({"line": "ocr", "int8": False}))
+        export_run(run, ExportOcr.parse({"int8": False}))
     return file
 
 

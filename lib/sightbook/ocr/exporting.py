@@ -20,7 +20,7 @@ from torch import nn
 
 from sightbook import onnx
 from sightbook.cards import read_records
-from sightbook.exporting import Exported, ExportModel
+from sightbook.exporting import Exported
 from sightbook.files import write_atomic, write_json
 from sightbook.images import open_image
 from sightbook.inference.models import MODEL
@@ -37,6 +37,7 @@ from sightbook.ocr.export import (
 from sightbook.ocr.layout_data import page_words, word_features
 from sightbook.ocr.layout_engine import LayoutModelFile, Scores, arrange
 from sightbook.ocr.page import Page
+from sightbook.ocr.params import ExportOcr
 from sightbook.ocr.predict import TASKS
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import resolve_path
@@ -66,7 +67,7 @@ class Sample:
     generated: bool
 
 
-def export_run(run: Path, params: ExportModel) -> Exported:
+def export_run(run: Path, params: ExportOcr) -> Exported:
     """Export a run into its own folder.
 
     Raises:
@@ -103,7 +104,7 @@ def weights_of(run: Path, task: str) -> Path:
     return weights_file(run, f"{task}{SUFFIX}")
 
 
-def export_task(run: Path, task: str, params: ExportModel) -> Exported:
+def export_task(run: Path, task: str, params: ExportOcr) -> Exported:
     """Export one network into its run's folder: `model.onnx`, `model.rten`, the card."""
     own = given_samples(params) if params.data else own_samples(run, params.samples)
     samples = own + generated_samples(params.samples)
@@ -128,7 +129,7 @@ def generated_samples(count: int) -> list[Sample]:
     return [Sample(engine.prepare_image(made.image), made.page, True) for made in drawn]
 
 
-def given_samples(params: ExportModel) -> list[Sample]:
+def given_samples(params: ExportOcr) -> list[Sample]:
     """Pages of the folder that the export was given, spread over it.
 
     Raises:
@@ -162,7 +163,7 @@ def own_samples(run: Path, count: int) -> list[Sample]:
 # --------------------------------------------------------------------------- detection
 
 
-def _detection(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+def _detection(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exported:
     from sightbook.ocr.detection import load_detection
 
     model = load_detection(weights_of(run, "detection"))
@@ -248,7 +249,7 @@ def _word_figures(
 # --------------------------------------------------------------------------- recognition
 
 
-def _recognition(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exported:
     from rapidfuzz.distance import Levenshtein
 
     from sightbook.ocr.recognition import load_recognizer
@@ -340,7 +341,7 @@ class _TorchSession:
 # --------------------------------------------------------------------------- layout
 
 
-def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Exported:
+def _layout(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exported:
     from sightbook.ocr.layout import load_layout
 
     model = load_layout(weights_of(run, "layout"))
@@ -391,7 +392,7 @@ def _layout(run: Path, samples: Sequence[Sample], params: ExportModel) -> Export
 
 def _probabilities(scores: Scores) -> Scores:
     """Of beginning and end of a line, of each successor, of a paragraph in common."""
-    line_ends, next_word, same_paragraph = (part.astype(np.float64) for part in scores)
+    line_ends, next_word, same_paragraph = (part.astype(np.float32) for part in scores)
     likely = np.exp(next_word - next_word.max(axis=-1, keepdims=True))
     return sigmoid(line_ends), likely / likely.sum(axis=-1, keepdims=True), sigmoid(same_paragraph)
 

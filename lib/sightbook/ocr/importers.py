@@ -19,10 +19,10 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from sightbook.data.find_files import ImageFinder
 from sightbook.images import ImageError, image_files, image_size, natural_key
 from sightbook.ocr.hiertext import checked_page
 from sightbook.ocr.page import Line, Page, PageBuilder, Paragraph, Points, Word, rectangle
-from sightbook.ocr.pictures import Pictures
 from sightbook.ocr.xml_pages import alto, local_name, page_xml, parse, picture_name
 from sightbook.validation import DataError, Report
 
@@ -273,7 +273,7 @@ def _empty_pages(
         raise DataError(f"{folder}: no such folder")
     if not files:
         raise DataError(f"{folder}: no annotations of this format in it")
-    pictures = Pictures(image_files(folder))
+    pictures = ImageFinder(image_files(folder), folder, prefer="nearest")
     left = set(pictures.files)
     for file in files:
         report.checked += 1
@@ -291,7 +291,7 @@ def _empty_pages(
             except ImageError as error:
                 report.error("unusable picture", image.name, error.reason)
             else:
-                yield file, Page(pictures.unique_id(image, folder), *size, image=image)
+                yield file, Page(pictures.unique_id(image), *size, image=image)
     for image in sorted(left, key=natural_key):
         report.warning("picture without annotation", image.name, "left out")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from functools import lru_cache, partial
-from multiprocessing import get_context
 
+from sightbook.data.draw_parallel import draw_parallel
 from sightbook.ocr.layout_data import PageWords, page_words
 from sightbook.ocr.synth.pages import render_page
 
@@ -25,14 +23,7 @@ def drawn_pages(
     """
     task = partial(_drawn_page, seed, validation)
     # For a few seconds' work, other processes start too slowly.
-    several = workers > 1 and count >= 200
-    # Fresh processes: a fork would inherit the locks of a notebook's threads.
-    context = (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if several else nullcontext()
-    )
-    with context as pool:
-        run = map if pool is None else partial(pool.map, chunksize=8)
-        found = list(run(task, range(count)))
+    found = draw_parallel(task, range(count), workers, least=200)
     return [words for words in found if len(words) > 1]
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from sightbook.exporting import ExportModel
 from sightbook.training_params import FitParams
 
 
 class TrainRecognition(FitParams):
     """`02_train_text_recognition`: train a reader of text lines."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "init",
+        "size",
+        "alphabet",
+        "lines",
+        "max_chars",
+        "wear",
+        "fonts",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(4, ge=1, description="passes over the training set")
     batch_size: int = Field(16, ge=2, description="lines a step on each device")
@@ -59,6 +78,23 @@ class TrainRecognition(FitParams):
 class TrainDetection(FitParams):
     """`02_train_text_detection`: train a finder of words."""
 
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "init",
+        "size",
+        "pages",
+        "crop",
+        "shrink",
+        "fonts",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
+
     epochs: int = Field(3, ge=1, description="passes over the training set")
     batch_size: int = Field(2, ge=1, description="pages a step on each device")
     learning_rate: float = Field(6e-3, gt=0, description="peak learning rate of AdamW")
@@ -90,3 +126,12 @@ class TrainDetection(FitParams):
     fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
     words: str = Field("", description="text file or word list to draw words from; empty: built-in")
     max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+
+
+class ExportOcr(ExportModel):
+    """`04_export` of this line: what all lines take, and pages to measure on."""
+
+    line: Literal["ocr"] = Field("ocr", description="line whose run is exported")
+    data: str = Field(
+        "", description="folder of labelled pages to measure and calibrate on; empty: the run's"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,23 @@ from sightbook.params import Parameters
 
 class EvaluateOcr(Parameters):
     """`03_evaluate_ocr`: the whole reader on a folder of pages whose text is known."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "detection",
+        "layout",
+        "recognition",
+        "data",
+        "pages",
+        "part",
+        "seed",
+        "iou",
+        "boxes",
+        "beams",
+        "tesseract",
+        "bootstrap",
+        "worst",
+    )
 
     run: str = Field("", description="name of this evaluation; empty takes the time of day")
     detection: str = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,23 @@ from sightbook.training_params import FitParams
 
 class TrainLayout(FitParams):
     """`02_train_layout`: train the network that makes lines and paragraphs of words."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "init",
+        "dim",
+        "layers",
+        "pages",
+        "samples",
+        "max_words",
+        "augment",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     epochs: int = Field(4, ge=1, description="passes over the training set")
     batch_size: int = Field(8, ge=1, description="pages a step on each device")

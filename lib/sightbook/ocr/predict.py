@@ -2,7 +2,7 @@
 
     from sightbook import ocr
     reader = ocr.Predictor()                    # the shipped models
-    page = reader.read(image)                   # uint8 RGB [H, W, 3]
+    page = reader.predict("page.png")           # or an array, a PIL image, bytes
     page.text(), [word.text for word in page.words()]
 
 Detection and recognition run exactly as the ocrs engine runs them (:mod:`sightbook.ocr.engine`).
@@ -11,28 +11,35 @@ Detection and recognition run exactly as the ocrs engine runs them (:mod:`sightb
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightbook import onnx
 from sightbook.files import write_atomic
-from sightbook.images import Picture, iter_images
+from sightbook.images import ImageLike, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
 from sightbook.ocr import engine
 from sightbook.ocr.engine_lines import find_paragraphs
 from sightbook.ocr.formats import FORMATS, SUFFIXES, page_dict
 from sightbook.ocr.layout_engine import LayoutModelFile, arrange
+from sightbook.ocr.overlay import draw_page
 from sightbook.ocr.page import Page, PageBuilder, Paragraph, Word
 from sightbook.ocr.word_boxes import detected_boxes, engine_boxes
-from sightbook.predicting import free_name, options_given
+from sightbook.predicting import (
+    CommandError,
+    Option,
+    predict_files,
+    setting_up,
+    settings,
+    warn_renamed,
+)
 from sightbook.runs import RunError
 from sightbook.weights import SUFFIX
 
@@ -108,17 +115,32 @@ class Predictor:
         if str(layout) not in (ENGINE, RULES):
             self._open_layout(layout, threads)
 
-    def read(self, image: Image, name: str = "") -> Page:
+    def predict(self, image: ImageLike, name: str = "") -> Page:
         """Read a page.
 
         Args:
-            image: uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``, upright.
+            image: as `images.as_pixels` takes it: an array, a PIL image, a path or bytes.
             name: becomes the page's `image_id`.
 
         Returns:
             Paragraphs in reading order, with confidences; none where nothing was found. Lines in
             which nothing could be read are left out.
+
+        Raises:
+            TypeError, ImageError: no image, or one that cannot be used.
         """
+        return self._read(as_pixels(image), name)
+
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Page]:
+        """Read several pages, each as `predict` takes it."""
+        return [self._read(pixels) for pixels in iter_pixels(images)]
+
+    def read(self, image: ImageLike, name: str = "") -> Page:
+        """The former name of `predict`."""
+        warn_renamed("ocr.Predictor.read", "predict")
+        return self._read(as_pixels(image), name)
+
+    def _read(self, image: Image, name: str = "") -> Page:
         gray = engine.prepare_image(image)
         rects = self._words(gray)
         paragraphs = self.arrange(rects)
@@ -132,19 +154,19 @@ class Predictor:
         page = builder.page()
         return replace(page, paragraphs=tuple(map(_with_confidences, page.paragraphs)))
 
-    def read_lines(self, images: Sequence[Image]) -> list[engine.LineText]:
-        """Read pictures of one line each, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``."""
+    def read_lines(self, images: Iterable[ImageLike]) -> list[engine.LineText]:
+        """Read images of one line each."""
         lines = []
-        for image in images:
+        for image in iter_pixels(images):
             height, width = image.shape[:2]
             frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
             wide = engine.line_width(frame, self._height)
             lines.append(engine.resize(engine.prepare_image(image), self._height, wide))
         return engine.recognise(self._recogniser, lines, self.alphabet, beams=self.beams)
 
-    def detect(self, image: Image) -> Rects:
+    def detect(self, image: ImageLike) -> Rects:
         """Rectangles of words, float32 ``[n, 4, 2]``, clockwise from the top left, in no order."""
-        return self._words(engine.prepare_image(image))
+        return self._words(engine.prepare_image(as_pixels(image)))
 
     def arrange(self, rects: Rects) -> Layout:
         """Paragraphs of lines of words, as numbers of rectangles, in reading order."""
@@ -208,62 +230,84 @@ def _with_confidences(paragraph: Paragraph) -> Paragraph:
     return replace(paragraph, lines=tuple(lines))
 
 
-def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict ocr`: prints a page a picture; 1 if any picture could not be read.
+OPTIONS = (
+    Option("detection", str, "model that finds words; by default the shipped one"),
+    Option("recognition", str, "model that reads lines; by default the shipped one"),
+    Option("layout", str, f"model that arranges words, or without one '{ENGINE}' or '{RULES}'"),
+    Option("format", str, "what is printed, or written to --out", choices=tuple(FORMATS)),
+    Option("out", Path, "folder that gets a file a picture"),
+    Option("beams", int, "texts that the beam search keeps; 1 takes the best path (1)"),
+    Option("boxes", str, "rectangles of words (detected)", choices=get_args(Boxes)),
+    Option("threads", int, "CPU threads (1)"),
+    Option("overlay", Path, "folder that gets a PNG a picture", instead="render"),
+)
 
-    Options: `json`, `model` (a folder of models, or one that replaces the shipped one of its task),
-    `detection`, `recognition`, `layout`, `format` (json, text, hocr, alto), `out` (a folder that
-    gets a file a picture), `overlay` (a folder that gets a PNG a picture), `beams` (1), `boxes`
-    (detected), `threads` (1).
+
+@dataclass(frozen=True)
+class _Read:
+    """A page and the seconds that it took to read."""
+
+    page: Page
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        row = page_dict(self.page, "")
+        del row["file"]  # said by the command
+        return {**row, "seconds": round(self.seconds, 3)}
+
+
+def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
+    """`sightbook predict ocr`: prints a page a picture.
+
+    Args:
+        files: pictures, folders, PDFs.
+        options: `json`, `model` (a folder of models, or one that replaces the shipped one of its
+            task), `render` and those of :data:`OPTIONS`.
+
+    Returns:
+        The exit code: 1 if any picture could not be read.
     """
-    known = (*TASKS, "beams", "boxes", "threads", "format", "out", "overlay")
-    given = options_given("ocr", options, known)
-    if given is None:
-        return 2
-    form = str(given.get("format", "json" if given.get("json") else ""))
+    form = options.get("format") or ("json" if options.get("json") else "")
     if form and form not in FORMATS:
-        print(f"format is {form!r}; expected one of {', '.join(FORMATS)}", file=sys.stderr)
-        return 2
-    settings = {name: given[name] for name in ("beams", "boxes", "threads") if name in given}
-    try:
-        models = {**_models(given.get("model")), **{t: given[t] for t in TASKS if t in given}}
-        predictor = Predictor(**models, **settings)
-    except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    out = Path(str(given["out"])) if "out" in given else None
-    overlay = Path(str(given["overlay"])) if "overlay" in given else None
-    bad = documents = 0
-    names: set[str] = set()
-    for picture in iter_images(files):
-        if picture.image is None:
-            bad += 1
-            _print_error(picture, form)
-            continue
-        stem = free_name(picture.name, names)
+        raise CommandError(f"format is {form!r}; expected one of {', '.join(FORMATS)}")
+    with setting_up():
+        models = _models(options.get("model")) | settings(options, *TASKS)
+        predictor = Predictor(**models, **settings(options, "beams", "boxes", "threads"))
+    out, render = options.get("out"), options.get("render")
+    printed: list[str] = []
+
+    def predict(image: Image) -> _Read:
         start = time.perf_counter()
-        page = predictor.read(picture.image, stem)
-        seconds = time.perf_counter() - start
-        if overlay is not None:
-            _write_overlay(overlay / f"{stem}.png", picture.image, page)
-        if out is not None:
-            kind = form or "json"
-            file = out / f"{stem}{SUFFIXES[kind]}"
-            write_atomic(file, FORMATS[kind](page, picture.name))
-            print(file, flush=True)
-            continue
-        documents += 1
-        if form in ("hocr", "alto") and documents > 1:
-            print(f"{form} is one document a picture: give -o out FOLDER", file=sys.stderr)
-            return 2
-        if form == "json":
-            row = {**page_dict(page, picture.name), "seconds": round(seconds, 3)}
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-        elif form:
-            print(FORMATS[form](page, picture.name), flush=True)
-        else:
-            print(describe(picture.name, page, seconds), flush=True)
-    return int(bad > 0)
+        page = predictor.predict(image)
+        return _Read(page, time.perf_counter() - start)
+
+    def write(name: str, stem: str, read: _Read) -> str | None:
+        if out is None:
+            return None
+        kind = form or "json"
+        file = Path(out) / f"{stem}{SUFFIXES[kind]}"
+        write_atomic(file, FORMATS[kind](read.page, name))
+        return str(file)
+
+    def shown(name: str, read: _Read) -> str:
+        printed.append(name)
+        if form in ("hocr", "alto") and len(printed) > 1:
+            raise CommandError(f"{form} is one document a picture: give --out FOLDER")
+        if form:
+            return FORMATS[form](read.page, name)
+        return describe(name, read.page, read.seconds)
+
+    return predict_files(
+        files,
+        {"json": form == "json", "render": render or options.get("overlay")},
+        predict,
+        describe=shown,
+        draw=lambda image, read: draw_page(image, read.page),
+        ending=".png" if render is None else "_found.png",  # as --overlay always named them
+        also=write,
+        # standard output is the document itself
+        errors=sys.stderr if out is None and form not in ("", "json") else None,
+    )
 
 
 def describe(name: str, page: Page, seconds: float) -> str:
@@ -288,21 +332,3 @@ def _models(model: Any) -> dict[str, Any]:
             raise ValueError(f"{file}: expected a model of ocr, found one of {facts.get('line')}")
         found = {task: own for task, own in found.items() if own != file} | {facts["task"]: file}
     return found
-
-
-def _print_error(picture: Picture, form: str) -> None:
-    reason = str(picture.error)
-    if form == "json":
-        print(json.dumps({"file": picture.name, "error": reason}, ensure_ascii=False), flush=True)
-    else:
-        print(f"{picture.name}: {reason}", file=sys.stderr, flush=True)
-
-
-def _write_overlay(file: Path, image: Image, page: Page) -> None:
-    from PIL import Image as Pillow
-
-    from sightbook.files import atomic_file
-    from sightbook.ocr.overlay import draw_page
-
-    with atomic_file(file) as target:
-        Pillow.fromarray(draw_page(image, page)).save(target)

@@ -161,22 +161,18 @@ def draw_pages(folder: Path, params: PrepareOcr, alphabet: str) -> dict[str, str
     pages = read_hiertext(file, report=Report()) if file.is_file() else []
     files = [folder / IMAGES / f"{page.image_id}.png" for page in pages]
     if len(pages) != params.pages or not all(image.is_file() for image in files):
-        pages = []
-        for held_back in (False, True):
-            count = params.pages - counts["train"] if held_back else counts["train"]
-            if count:
-                write_pages(
-                    folder,
-                    count,
-                    params.seed,
-                    workers=params.workers,
-                    validation=held_back,
-                    fonts=params.fonts,
-                    words=params.words,
-                    alphabet=alphabet.replace(" ", ""),
-                )
-                pages += read_hiertext(file, report=Report())
-        write_hiertext(pages, file)
+        write_pages(
+            folder,
+            counts["train"],
+            params.seed,
+            workers=params.workers,
+            held_back=params.pages - counts["train"],
+            fonts=params.fonts,
+            words=params.words,
+            alphabet=alphabet.replace(" ", ""),
+        )
+        pages = read_hiertext(file, report=Report())
+        write_hiertext(pages, file)  # as reading has mended them
     splits = [name for name, count in counts.items() for _ in range(count)]
     return {page.image_id: split for page, split in zip(pages, splits, strict=True)}
 

@@ -66,6 +66,11 @@ class Recognizer(nn.Module):
         self.context = nn.GRU(f, hidden, layers, bidirectional=True)
         self.head = nn.Linear(2 * hidden, len(config.alphabet) + 1)
 
+    @property
+    def alphabet(self) -> str:
+        """Its characters; class 0 is the blank, character i is class i + 1."""
+        return self.config.alphabet
+
     def forward(self, line_image: Tensor) -> Tensor:
         """Read lines.
 

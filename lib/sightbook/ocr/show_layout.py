@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 
 from sightbook import plots
+from sightbook.ocr.layout import LayoutModel
 from sightbook.ocr.layout_data import Floats, PageWords, word_features
 from sightbook.ocr.layout_engine import Judge, Layout, rule_scores
 from sightbook.ocr.layout_metrics import LayoutFigures, grouped
-from sightbook.ocr.train_layout import TrainingPages, TrainingSets, judge, load_run
+from sightbook.ocr.train_layout import TrainingPages, ValidationPages, judge
 from sightbook.plot_style import MUTED, PALETTE, rgb, title_axes
 
 
@@ -29,13 +29,13 @@ def samples(data: TrainingPages, count: int = 4) -> plots.Plot:
 class Unseen:
     """Validation pages laid out by rules and by the trained network."""
 
-    def __init__(self, sets: TrainingSets, run: Path) -> None:
+    def __init__(self, validation: ValidationPages, model: LayoutModel) -> None:
         """Lay out every page both ways."""
-        self.pages = sets.validation
+        self.pages = validation.pages
         self.totals: dict[str, LayoutFigures] = {}
         self.found: dict[str, list[Layout]] = {}
         self.each: list[float] = []
-        ways: dict[str, Judge] = {"rules": rule_scores, "network": partial(judge, load_run(run))}
+        ways: dict[str, Judge] = {"rules": rule_scores, "network": partial(judge, model)}
         for way, scores in ways.items():
             total = LayoutFigures()
             self.found[way] = []

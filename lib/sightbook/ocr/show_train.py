@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,16 +12,15 @@ from rapidfuzz.distance import Levenshtein
 from sightbook.ctc import ctc_greedy
 from sightbook.ocr import engine
 from sightbook.ocr.alphabet import Encoder
-from sightbook.ocr.detection import load_detection
+from sightbook.ocr.detection import DetectionModel
 from sightbook.ocr.detection_data import DrawnPages, MixedPages, collate_crops
 from sightbook.ocr.line_data import DrawnLines, LineItem, MixedLines, collate_lines
-from sightbook.ocr.recognition import load_recognizer
-from sightbook.ocr.train_detection import WEIGHTS as DETECTION
+from sightbook.ocr.recognition import Recognizer
 from sightbook.ocr.train_detection import ValidationPage
-from sightbook.ocr.train_recognition import WEIGHTS as RECOGNITION
 from sightbook.plot_style import Plot
 from sightbook.plots import image_grid
 from sightbook.readings import Case, case_grid
+from sightbook.training_task import evaluating
 
 WIDEST = 900
 """Columns of a line that are shown."""
@@ -47,14 +45,13 @@ def _on_one_width(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     return canvas
 
 
-def readings(run: Path, items: Sequence[LineItem], count: int = 12) -> Plot:
-    """Lines that were not trained on and what the recogniser reads, half of them its worst."""
-    model = load_recognizer(run / RECOGNITION)
-    encoder = Encoder(model.config.alphabet, "drop")
+def readings(model: Recognizer, items: Sequence[LineItem], count: int = 12) -> Plot:
+    """Lines that were not trained on and what the recogniser reads, from best to worst."""
+    encoder = Encoder(model.alphabet, "drop")
     cases = []
     for start in range(0, len(items), 16):
         batch = collate_lines(items[start : start + 16])
-        with torch.inference_mode():
+        with evaluating(model):
             log_probs = model(batch.images.float() / 255 - 0.5)
         for item, scores in zip(items[start : start + 16], log_probs.unbind(1), strict=True):
             read = encoder.decode(ctc_greedy(scores.numpy(), blank=0)[0])
@@ -81,14 +78,13 @@ def crops(data: DrawnPages | MixedPages, count: int = 6) -> Plot:
 
 
 def found(
-    run: Path, pages: Sequence[ValidationPage], size: tuple[int, int], count: int = 2
+    model: DetectionModel, pages: Sequence[ValidationPage], size: tuple[int, int], count: int = 2
 ) -> Plot:
     """What the detector answers for pages that were not trained on, and the words that follow."""
-    model = load_detection(run / DETECTION)
     pictures, titles = [], []
     for item in pages[:count]:
         pixels, (rows, columns) = engine.detection_input(item.gray, *size)
-        with torch.inference_mode():
+        with evaluating(model):
             seen = torch.sigmoid(model(torch.from_numpy(pixels)))[0, 0, :rows, :columns].numpy()
         rects = engine.find_words(seen, item.gray.shape, threshold=0.5)  # type: ignore[arg-type]
         page = np.clip((item.gray + 0.5) * 255, 0, 255).astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,22 +41,35 @@ from sightbook.validation import fingerprint
 from sightbook.weights import save_weights
 
 WEIGHTS = "detection.safetensors"
+SKIPPED = "skipped.jsonl"
 THRESHOLDS = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Tried in validation; the export moves the best one to where the engine wants it."""
 
 
-def train(params: TrainDetection, run: Run) -> dict[str, Any]:
+def train(
+    params: TrainDetection,
+    run: Run,
+    task: DetectionTask | None = None,
+    sets: PageSets | None = None,
+) -> dict[str, Any]:
     """Train a detector; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: detector and loss; None for the usual ones.
+        sets: pages to train and validate on; None for those that the parameters describe.
 
     Returns:
         Final validation metrics, of whole pages as the engine sees them.
     """
-    sets = detection_sets(params, run)
+    sets = training_pages(params) if sets is None else sets
+    sets.skipped.keep_in(run.path / SKIPPED)
     if is_first_process():
         run.record(dataset=sets.fingerprint, pages=sets.counts)
-    seed_everything(params.seed)  # weights are drawn before `fit` seeds anything
-    model = start_model(params).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = DetectionTask(model, sets.validation, (params.height, params.width))
+    if task is None:
+        model = build_detector(params)
+        task = DetectionTask(model, sets.validation, (params.height, params.width))
     result = fit(
         task,
         sets.train,
@@ -81,13 +94,22 @@ class ValidationPage:
 
 
 @dataclass(frozen=True)
-class DetectionSets:
-    """Pages to train and validate on, counts of them, fingerprint of the labelled ones."""
+class PageSets:
+    """Pages to train and to validate on.
+
+    Attributes:
+        train: cut-outs to learn from.
+        validation: whole pages that are never trained on.
+        counts: of pages of each kind.
+        fingerprint: of the labelled pages; empty if there are none.
+        skipped: pictures that cannot be read.
+    """
 
     train: DrawnPages | MixedPages
     validation: list[ValidationPage]
     counts: dict[str, int]
-    fingerprint: dict[str, Any]
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 class Places(Dataset):
@@ -108,8 +130,8 @@ def collate_pages(items: Sequence[Any]) -> Any:
     return list(items) if isinstance(items[0], int) else collate_crops(items)
 
 
-def detection_sets(params: TrainDetection, run: Run) -> DetectionSets:
-    """Set up drawn pages and the user's.
+def training_pages(params: TrainDetection) -> PageSets:
+    """Set up drawn pages and the user's, whose pictures are read and hashed here.
 
     Raises:
         ParameterError: the data leaves no page to train or validate on.
@@ -124,8 +146,8 @@ def detection_sets(params: TrainDetection, run: Run) -> DetectionSets:
             for i in range(params.validation_pages)
         )
         unseen = [ValidationPage(engine.prepare_image(s.image), s.page) for s in samples]
-        return DetectionSets(drawn, unseen, {"drawn": len(drawn), "validation": len(unseen)}, {})
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+        return PageSets(drawn, unseen, {"drawn": len(drawn), "validation": len(unseen)})
+    skipped = Skipped(params.max_bad)
     dataset = read_dataset(resolve_path(params.data), skipped=skipped)
     pages, held_back = dataset.split(params.validation)
     own = LabelledPages(pages, params.crop, params.shrink, skipped)
@@ -142,16 +164,19 @@ def detection_sets(params: TrainDetection, run: Run) -> DetectionSets:
     mark = fingerprint((page.image_id, page.image, page.to_dict()) for page in dataset.pages)
     counts = {"drawn": len(drawn), "own": len(own), "validation": len(kept)}
     mixed = MixedPages(drawn, own, params.own_share, params.seed)
-    return DetectionSets(mixed, kept, counts, mark.to_dict())
+    return PageSets(mixed, kept, counts, mark.to_dict(), skipped)
 
 
-def start_model(params: TrainDetection) -> DetectionModel:
+def build_detector(params: TrainDetection) -> DetectionModel:
     """The detector that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
 
     Raises:
         ParameterError: the run's detector has another size than the parameters ask for.
         RunError: no such run, or one without a detector.
     """
+    seed_everything(params.seed)
     if params.init == "scratch":
         return DetectionModel(DetectionConfig(params.size))
     file = find_model("ocr", params.init, WEIGHTS, part="detection")
@@ -165,13 +190,22 @@ def start_model(params: TrainDetection) -> DetectionModel:
 
 
 class DetectionTask(Task):
-    """A detector, trained on cut-outs and validated on whole pages as the engine sees them."""
+    """A detector, trained on cut-outs and validated on whole pages as the engine sees them.
+
+    A subclass may take another loss in `loss`.
+
+    Args:
+        model: a `DetectionModel`, or a module of your own that makes such logits of such pages.
+        pages: to validate on.
+        size: height and width of the exported model's input, to which pages are scaled.
+    """
 
     def __init__(
         self, model: DetectionModel, pages: Sequence[ValidationPage], size: tuple[int, int]
     ) -> None:
         super().__init__()
-        self.model = model
+        # Convolutions run a good deal faster this way, on a CPU and on a GPU.
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.pages = pages
         self.size = size
 
@@ -179,6 +213,10 @@ class DetectionTask(Task):
         """Balanced cross-entropy and Dice."""
         pixels = batch.images.float().mul_(1 / 255).sub_(0.5)
         logits = self.model(pixels.to(memory_format=torch.channels_last))
+        return self.loss(logits, batch)
+
+    def loss(self, logits: Tensor, batch: CropBatch) -> dict[str, Tensor]:
+        """Loss of logits ``[B, 1, H, W]`` and its parts; whatever is in it is logged."""
         return detection_loss(logits, batch.targets.float(), batch.weights.float())
 
     def on_validation_epoch_start(self) -> None:

@@ -44,7 +44,7 @@ from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches, resolve_workers
-from sightbook.training_task import Task, is_first_process
+from sightbook.training_task import Task, evaluating, is_first_process
 from sightbook.validation import fingerprint
 from sightbook.weights import save_weights
 
@@ -52,33 +52,43 @@ VALIDATION_SEED = 0x1A07
 """Added to the training seed: validation's pages are others."""
 
 SPLITS_FILE = "splits.json"
+SKIPPED = "skipped.jsonl"
 
 
-def train(params: TrainLayout, run: Run) -> dict[str, Any]:
+def train(
+    params: TrainLayout,
+    run: Run,
+    task: LayoutTask | None = None,
+    sets: LayoutSets | None = None,
+) -> dict[str, Any]:
     """Train a layout network; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: network and loss; None for the usual ones.
+        sets: pages to train and validate on; None for those that the parameters describe.
 
     Returns:
         Final validation metrics, on pages that were not trained on.
     """
-    sets = training_sets(params, Skipped(params.max_bad, run.path / "skipped.jsonl"))
+    sets = training_pages(params) if sets is None else sets
+    sets.skipped.keep_in(run.path / SKIPPED)
     if is_first_process():
-        run.record(dataset=sets.fingerprint(), pages=sets.describe())
+        run.record(dataset=sets.fingerprint, pages=sets.counts)
         write_json(run.path / SPLITS_FILE, sets.splits)
-    # Weights are drawn before `fit` seeds anything.
-    seed_everything(params.seed)
-    data = TrainingPages(sets.own, sets.drawn, params)
-    task = LayoutTask(start_model(params))
+    task = LayoutTask(build_layout(params)) if task is None else task
     result = fit(
         task,
-        data,
-        ValidationPages(sets.validation),
+        sets.train,
+        sets.validation,
         run,
         params,
         collate=collate,
         monitor="validation/layout_f1",
         mode="max",
         # Already drawn at random: no page twice before each was seen once.
-        batches=ordered_batches(len(data)),
+        batches=ordered_batches(len(sets.train)),
     )
     if is_first_process():
         save_weights(task.model, run.path / WEIGHTS)
@@ -89,41 +99,27 @@ def train(params: TrainLayout, run: Run) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class TrainingSets:
+class LayoutSets:
     """Words of pages to train and to validate on.
 
     Attributes:
-        own: pages of the user's folder.
-        drawn: generated pages.
+        train: samples of the user's pages and of generated ones.
         validation: pages of both kinds that are never trained on.
+        counts: of pages of each kind.
+        fingerprint: of the pages as they are trained on.
         splits: image id of each of the user's pages -> ``train`` or ``validation``.
+        skipped: pages that cannot be used.
     """
 
-    own: list[PageWords]
-    drawn: list[PageWords]
-    validation: list[PageWords]
+    train: TrainingPages
+    validation: ValidationPages
+    counts: dict[str, int]
+    fingerprint: dict[str, Any]
     splits: dict[str, str] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, int]:
-        """Number of pages of each kind."""
-        return {
-            "own": len(self.own),
-            "drawn": len(self.drawn),
-            "validation": len(self.validation),
-        }
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Fingerprint of the pages as they are trained on."""
-        parts = {"own": self.own, "drawn": self.drawn, "validation": self.validation}
-        entries = [
-            (f"{part}/{number}", words.quads.tobytes(), words.paragraphs.tolist())
-            for part, pages in parts.items()
-            for number, words in enumerate(pages)
-        ]
-        return fingerprint(entries).to_dict()
+    skipped: Skipped = field(default_factory=Skipped)
 
 
-def training_sets(params: TrainLayout, skipped: Skipped | None = None) -> TrainingSets:
+def training_pages(params: TrainLayout) -> LayoutSets:
     """Read the user's pages and draw the generated ones.
 
     Raises:
@@ -133,6 +129,7 @@ def training_sets(params: TrainLayout, skipped: Skipped | None = None) -> Traini
     own: list[PageWords] = []
     held_back: list[PageWords] = []
     splits: dict[str, str] = {}
+    skipped = Skipped(params.max_bad)
     if params.data != "synthetic":
         from sightbook.ocr.data import read_dataset
 
@@ -150,7 +147,20 @@ def training_sets(params: TrainLayout, skipped: Skipped | None = None) -> Traini
     unseen = drawn_pages(
         params.validation_pages, params.seed + VALIDATION_SEED, workers, validation=True
     )
-    return TrainingSets(own, drawn, held_back + unseen, splits)
+    parts = {"own": own, "drawn": drawn, "validation": held_back + unseen}
+    mark = fingerprint(
+        (f"{part}/{number}", words.quads.tobytes(), words.paragraphs.tolist())
+        for part, pages in parts.items()
+        for number, words in enumerate(pages)
+    )
+    return LayoutSets(
+        TrainingPages(own, drawn, params),
+        ValidationPages(parts["validation"]),
+        {part: len(pages) for part, pages in parts.items()},
+        mark.to_dict(),
+        splits,
+        skipped,
+    )
 
 
 def usable(pages: Sequence[Page]) -> list[PageWords]:
@@ -252,17 +262,32 @@ def collate(samples: Sequence[PageWords]) -> dict[str, Tensor]:
 
 
 class LayoutTask(Task):
-    """The network; validation decodes whole pages as prediction does."""
+    """The network; validation decodes whole pages as prediction does.
+
+    A subclass may take another loss in `loss`.
+
+    Args:
+        model: a `LayoutModel`, or a module of your own that makes such scores of such words.
+    """
 
     def __init__(self, model: LayoutModel) -> None:
-        """Train `model`."""
         super().__init__()
         self.model = model
         self._figures = LayoutFigures()
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> dict[str, Tensor]:
         """Loss of a batch and its parts."""
-        return layout_loss(self.model(batch["words"], batch["mask"]), batch)
+        return self.loss(self.model(batch["words"], batch["mask"]), batch)
+
+    def loss(
+        self, scores: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Loss of the model's scores, and its parts; whatever is in it is logged."""
+        return layout_loss(scores, batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count."""
+        self._figures = LayoutFigures()
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Lay out each page."""
@@ -277,26 +302,28 @@ class LayoutTask(Task):
         """Figures over all pages."""
         for name, value in self._figures.summary().items():
             self.log(f"validation/{name}", value)
-        self._figures = LayoutFigures()
 
 
 def judge(model: LayoutModel, words: Floats) -> Scores:
     """Scores of one page's words by the network, in the form that `layout_engine` decodes."""
     device = next(model.parameters()).device
-    with torch.inference_mode():
+    with evaluating(model):
         inputs = torch.from_numpy(words)[None].to(device)
         outputs = model(inputs, torch.ones(inputs.shape[:2], device=device))
     line_ends, next_word, same_paragraph = (part[0].float().cpu().numpy() for part in outputs)
     return line_ends, next_word, same_paragraph
 
 
-def start_model(params: TrainLayout) -> LayoutModel:
+def build_layout(params: TrainLayout) -> LayoutModel:
     """The network that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
 
     Raises:
         ParameterError: the run's network has another shape than the parameters ask for.
         RunError: no such run, or one without a layout network.
     """
+    seed_everything(params.seed)
     config = LayoutConfig(params.dim, params.layers, params.heads, params.pair)
     if params.init == "scratch":
         return LayoutModel(config)

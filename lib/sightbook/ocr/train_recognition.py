@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,35 +30,44 @@ from sightbook.ocr.recognition import (
     load_recognizer,
     with_alphabet,
 )
-from sightbook.ocr.synth.fonts import faces
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.texts import read_words
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
+from sightbook.synth.fonts import faces
 from sightbook.training import fit, seed_everything
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
 from sightbook.weights import save_weights
 
 WEIGHTS = "recognition.safetensors"
+SKIPPED = "skipped.jsonl"
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's lines are others, and in faces of their own."""
 
 
-def train(params: TrainRecognition, run: Run) -> dict[str, Any]:
+def train(
+    params: TrainRecognition,
+    run: Run,
+    task: RecognitionTask | None = None,
+    sets: LineSets | None = None,
+) -> dict[str, Any]:
     """Train a recogniser; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: recogniser and loss; None for the usual ones.
+        sets: lines to train and validate on; None for those that the parameters describe.
 
     Returns:
         Final validation metrics: character error rate and share of lines read exactly.
     """
-    seed_everything(params.seed)  # weights are drawn before `fit` seeds anything
-    model = start_model(params)
-    sets = training_lines(params, model.config.alphabet, run)
+    task = RecognitionTask(build_recognizer(params)) if task is None else task
+    sets = training_lines(params, task.model.alphabet) if sets is None else sets
+    sets.skipped.keep_in(run.path / SKIPPED)
     if is_first_process():
         run.record(dataset=sets.fingerprint, lines=sets.counts)
-    # Depthwise convolutions run a good deal faster this way, on a CPU and on a GPU.
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = RecognitionTask(model)
     result = fit(
         task,
         sets.train,
@@ -83,16 +92,22 @@ class LineSets:
         validation: never drawn in faces, nor cut from pages, that are trained on; not augmented.
         counts: of lines of each kind, and of characters that the alphabet lacks.
         fingerprint: of the labelled pages; empty if there are none.
+        skipped: pictures that cannot be read.
     """
 
     train: DrawnLines | MixedLines
     validation: Dataset
     counts: dict[str, Any]
-    fingerprint: dict[str, Any]
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
 
 
-def training_lines(params: TrainRecognition, alphabet: str, run: Run) -> LineSets:
-    """Set up drawn lines and those of the user's pages.
+def training_lines(params: TrainRecognition, alphabet: str) -> LineSets:
+    """Set up drawn lines and those of the user's pages, whose pictures are read and hashed here.
+
+    Args:
+        params: which lines.
+        alphabet: of the recogniser; lines that it cannot write are left out (or see `unknown`).
 
     Raises:
         ParameterError: no faces to draw with, or no line of the data can be used.
@@ -115,8 +130,8 @@ def training_lines(params: TrainRecognition, alphabet: str, run: Run) -> LineSet
     )
     counts: dict[str, Any] = {"drawn": len(drawn), "faces": len(settings.faces)}
     if params.data == "synthetic":
-        return LineSets(drawn, unseen, {**counts, "validation": len(unseen)}, {})
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
+        return LineSets(drawn, unseen, {**counts, "validation": len(unseen)})
+    skipped = Skipped(params.max_bad)
     dataset = read_dataset(resolve_path(params.data), skipped=skipped)
     pages, held_back = dataset.split(params.validation)
     encoder = Encoder(alphabet, params.unknown, _replacement(alphabet))
@@ -135,7 +150,7 @@ def training_lines(params: TrainRecognition, alphabet: str, run: Run) -> LineSet
     }
     mark = fingerprint((page.image_id, page.image, page.text()) for page in dataset.pages)
     mixed = MixedLines(drawn, own, params.own_share, params.seed)
-    return LineSets(mixed, validation, counts, mark.to_dict())
+    return LineSets(mixed, validation, counts, mark.to_dict(), skipped)
 
 
 def _faces(which: str, *, validation: bool) -> tuple[Any, ...]:
@@ -148,13 +163,16 @@ def _replacement(alphabet: str) -> str:
     return "?" if "?" in alphabet else alphabet[0]
 
 
-def start_model(params: TrainRecognition) -> Recognizer:
+def build_recognizer(params: TrainRecognition) -> Recognizer:
     """The recogniser that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
 
     Raises:
         ParameterError: the run's recogniser has another size than the parameters ask for.
         RunError: no such run, or one without a recogniser.
     """
+    seed_everything(params.seed)
     asked = read_alphabet(params.alphabet)
     if params.init == "scratch":
         return Recognizer(RecognizerConfig(asked, params.size))
@@ -170,22 +188,29 @@ def start_model(params: TrainRecognition) -> Recognizer:
 
 
 class RecognitionTask(Task):
-    """A recogniser under the CTC loss."""
+    """A recogniser under the CTC loss; a subclass may take another in `loss`.
+
+    Args:
+        model: a `Recognizer`, or a module of your own with its ``alphabet`` that makes such
+            log-probabilities of such lines.
+    """
 
     def __init__(self, model: Recognizer) -> None:
         super().__init__()
-        self.model = model
-        self.encoder = Encoder(model.config.alphabet, "drop")
+        # Convolutions run a good deal faster this way, on a CPU and on a GPU.
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.encoder = Encoder(model.alphabet, "drop")
 
     def training_step(self, batch: LineBatch, batch_idx: int) -> Tensor:
         """Mean loss per character, so that long lines do not outweigh short ones."""
-        return self._loss(self._read(batch), batch)
+        return self.loss(self._read(batch), batch)
 
     def _read(self, batch: LineBatch) -> Tensor:
         pixels = batch.images.float().mul_(1 / 255).sub_(0.5)
         return self.model(pixels.to(memory_format=torch.channels_last))
 
-    def _loss(self, log_probs: Tensor, batch: LineBatch) -> Tensor:
+    def loss(self, log_probs: Tensor, batch: LineBatch) -> Tensor:
+        """Loss of log-probabilities ``[T, batch, classes]`` against a batch's texts."""
         # The whole width counts as input, black padding too: the engine decodes all of it.
         frames = torch.full((len(batch.texts),), len(log_probs), dtype=torch.long)
         return torch.nn.functional.ctc_loss(
@@ -199,7 +224,7 @@ class RecognitionTask(Task):
     def validation_step(self, batch: LineBatch, batch_idx: int) -> None:
         """Read greedily and count what is wrong."""
         log_probs = self._read(batch)
-        self.log("validation/loss", self._loss(log_probs, batch), batch_size=len(batch.texts))
+        self.log("validation/loss", self.loss(log_probs, batch), batch_size=len(batch.texts))
         for text, scores in zip(batch.texts, log_probs.float().cpu().unbind(1), strict=True):
             ids, _ = ctc_greedy(scores.numpy(), blank=0)
             read = " ".join(self.encoder.decode(ids).split())

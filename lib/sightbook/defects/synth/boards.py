@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.defects.synth.fields import Mask, as_mask
+from sightbook.synth import degrade
 
 Path = NDArray[np.float32]
 

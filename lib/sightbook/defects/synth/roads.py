@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from sightbook import degrade
 from sightbook.defects.synth import marks, traffic
 from sightbook.defects.synth.fields import Field, Mask, as_field, as_mask, at, cut, smooth_step
 from sightbook.defects.synth.potholes import around, dig, light_from, pothole_size, road_hole
 from sightbook.defects.synth.views import View, flat_view, road_view
 from sightbook.detection.labels.annotations import Box
+from sightbook.synth import degrade
 
 COUNTS = ((1, 0.55), (2, 0.2), (3, 0.12), (4, 0.05), (6, 0.06), (8, 0.02))
 """How many potholes a damaged stretch has, and how often."""

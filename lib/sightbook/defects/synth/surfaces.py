@@ -6,10 +6,8 @@ is labelled on each and how often each comes are in :data:`KINDS`.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.defects.synth.board_defects import LABELS, break_board, render_board
 from sightbook.defects.synth.boards import draw_board
 from sightbook.defects.synth.concrete import draw_concrete
@@ -131,6 +130,8 @@ def write_surfaces(
 ) -> Annotations:
     """Draw surfaces 0 to `count` - 1 into a folder's ``images``; the annotations are returned.
 
+    Cut off, the same call goes on where it stopped.
+
     Args:
         folder: made if missing; pictures of the same names in it are overwritten.
         count: how many pictures.
@@ -150,24 +151,26 @@ def write_surfaces(
     """
     if count < 0:
         raise ValueError(f"count: {count} pictures cannot be drawn; give 0 or more")
-    images = Path(folder) / "images"
+    folder = Path(folder)
+    images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
-    draw = partial(_write, images, seed, kind=kind, size=size, clean_share=clean_share)
-    if workers > 1 and count > 1:
-        # A fresh interpreter: forks of a process that runs threads (torch, OpenCV) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
-            found = list(pool.map(draw, range(count), chunksize=max(1, min(16, count // workers))))
-    else:
-        found = list(map(draw, range(count)))
-    labels = KINDS[kind].labels if kind in KINDS else ()
-    return Annotations(tuple(found), labels, Path(folder))
+    how: dict[str, Any] = {"kind": kind, "size": size, "clean_share": clean_share}
+    rows = draw_resumable(
+        partial(_write, images, seed, **how),
+        range(count),
+        folder / JOURNAL,
+        origin={"drawn": "surfaces", "seed": seed, **how},
+        workers=workers,
+    )
+    records = tuple(ImageRecord.from_dict(row, images / row["name"]) for row in rows)
+    (folder / JOURNAL).unlink()
+    return Annotations(records, KINDS[kind].labels if kind in KINDS else (), folder)
 
 
-def _write(images: Path, seed: int, index: int, **how: Any) -> ImageRecord:
+def _write(images: Path, seed: int, index: int, **how: Any) -> dict[str, Any]:
     sample = render_surface(seed, index, **how)
     path = images / sample.record.name
     with atomic_file(path) as beside:
         if not cv2.imwrite(str(beside), sample.image[..., ::-1]):
             raise OSError(f"{path}: cannot be written; is the disk full or the folder read-only?")
-    return replace(sample.record, image=path)
+    return sample.record.to_dict()

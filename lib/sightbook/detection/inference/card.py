@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sightbook.cards import card_page, origin, params_told, read_records, validation_told
-from sightbook.detection.inference.predict import UNCALIBRATED
 from sightbook.detection.metrics.scoring import shown
 from sightbook.exporting import Exported
 from sightbook.onnx import read_metadata
 from sightbook.tables import Table
 
-_PURPOSE = {
-    "defects": "Finds defects on photographs of surfaces, and calls each picture defective or "
-    "clean.",
-    "headstamps": "Finds the bases of cartridges and their primers on photographs, so that what is "
-    "stamped around them can be unrolled and read.",
-}
 
-_CAUTION = {
-    "defects": "A picture is judged by its most certain detection. What the model was not trained "
-    "on (another kind of surface, another camera, night) it may judge wrongly with confidence: "
-    "measure on pictures of your own, and choose the operating point on them.",
-    "headstamps": "A reading is a hint for a person who looks at the photograph, not evidence: "
-    "stamps are worn, alike, and forged.",
-}
+def model_card(
+    run: Path, exported: Exported, purpose: str, caution: str, decided: Sequence[str] = ()
+) -> str:
+    """The card as Markdown; every number is taken from the run folder's own records.
 
-
-def model_card(run: Path, exported: Exported) -> str:
-    """The card as Markdown; every number is taken from the run folder's own records."""
+    Args:
+        run: the run's folder.
+        exported: what was written into it.
+        purpose: what the line's models are for.
+        caution: what to beware of.
+        decided: lines that follow the figures, of a line that decides by its detections.
+    """
     records = read_records(run)
     facts = read_metadata(exported.files[0])
     line = facts["line"]
     drawn = f"none, all pictures were generated from seed {records.params.get('seed')}"
     return card_page(
         f"{line}, run {records.name}",
-        _PURPOSE[line],
+        purpose,
         [f"sightbook predict {line} FILE... --json --model {records.name}"],
-        [_contract(facts), "", _CAUTION[line]],
-        _evaluation(records.metrics, facts, line),
+        [_contract(facts), "", caution],
+        [*_evaluation(records.metrics, line), *decided],
         exported,
         _agreement(exported),
         [
@@ -61,7 +56,7 @@ def _contract(facts: dict[str, Any]) -> str:
     )
 
 
-def _evaluation(metrics: dict[str, Any], facts: dict[str, Any], line: str) -> list[str]:
+def _evaluation(metrics: dict[str, Any], line: str) -> list[str]:
     done = metrics.get("evaluate")
     if not done:
         return [f"Not evaluated yet: run `03_evaluate_{line}` and export again.", ""]
@@ -70,42 +65,10 @@ def _evaluation(metrics: dict[str, Any], facts: dict[str, Any], line: str) -> li
         for name, figure in done["summary"].items()
     ]
     over = f"; intervals by resampling {done['intervals_over']}" if "intervals_over" in done else ""
-    lines = [
+    return [
         f"Measured on {done['data']}{over}.",
         "",
         Table(rows).markdown(),
-        "",
-    ]
-    if line != "defects":
-        return lines
-    known = str(done.get("data", "")).endswith((", validation", ", all"))
-    return [*lines, *_decision(facts.get("operating_point"), known)]
-
-
-def _decision(point: dict[str, Any] | None, known: bool) -> list[str]:
-    """Where a picture is called defective, and what was promised when that was chosen.
-
-    Args:
-        point: see `metrics.image.OperatingPoint`.
-        known: whether the figures above are from pictures that it was chosen on.
-    """
-    if not point:
-        return [
-            f"No operating point was chosen: a picture is called defective from {UNCALIBRATED} on.",
-            "",
-        ]
-    told = [
-        f"{name} {point[name]:.3f}"
-        for name in ("recall", "specificity", "precision")
-        if point[name] is not None
-    ]
-    reached = "" if point["reachable"] else " (which no confidence reaches)"
-    return [
-        f"A picture is called defective from {point['eval_conf']:.3f} on. That was chosen for a "
-        f"recall of {point['required_recall']:.2f}{reached} on {point['images']} "
-        f"{'of these very' if known else 'other'} pictures, {point['defective']} of them "
-        f"defective; there it gave {', '.join(told)}."
-        + (" On others expect less: see cross-validation." if known else ""),
         "",
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,18 @@ from torchvision.ops import box_iou
 
 from sightbook import onnx
 from sightbook.cards import read_records
-from sightbook.detection.inference.card import model_card
 from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.inference.graph import INPUT, Graph, export_detector, output_names
-from sightbook.detection.inference.predict import SHIPPED as SHIPPED
-from sightbook.detection.inference.predict import Predictor, shrunk
+from sightbook.detection.inference.predict import OnnxDetector, shrunk
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.metrics.coco import coco_numbers
-from sightbook.detection.metrics.sets import evaluation_sets
 from sightbook.detection.models.rcnn import Detector, load_detector
-from sightbook.detection.params import EvaluateDefects, EvaluateHeadstamps
 from sightbook.detection.training.train import WEIGHTS
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.inference.models import MODEL, find_model
-from sightbook.runs import RunError, read_json
-from sightbook.validation import DataError, Report
+from sightbook.validation import DataError
 from sightbook.weights import weights_file
 
 COMPARED = 0.05
@@ -44,16 +39,28 @@ Image = NDArray[np.uint8]
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def export_run(run: Path, params: ExportModel) -> Exported:
+def export_detection(
+    run: Path,
+    params: ExportModel,
+    line: str,
+    known_pictures: Callable[[Path, Sequence[str]], Annotations],
+    card: Callable[[Path, Exported], str],
+) -> Exported:
     """Export a run into its own folder.
+
+    Args:
+        run: its folder.
+        params: of the export.
+        line: the run's line.
+        known_pictures: of a run and its classes, pictures that it did not train on.
+        card: the model card, see `model_card`.
 
     Raises:
         RunError: no such run, or it holds no trained detector.
     """
-    file = write_package(run, params.opset)
-    line = line_of(run)
+    file = write_package(run, line, params.opset)
     detector = load_detector(find_model(line, run, WEIGHTS))
-    truth = known_pictures(run, line, detector.config.labels)
+    truth = known_pictures(run, detector.config.labels)
     pictures = first_pictures(truth, params.samples)
     target = run / "int8" / MODEL
     if params.int8:
@@ -71,39 +78,27 @@ def export_run(run: Path, params: ExportModel) -> Exported:
         "onnxruntime_ms": variants[0]["picture_ms"],
     }
     exported = Exported(run, [file], {"detection": parity}, variants, speed)
-    write_atomic(run / "model_card.md", model_card(run, exported))
+    write_atomic(run / "model_card.md", card(run, exported))
     return exported
 
 
-def write_package(run: Path, opset: int = 17) -> Path:
+def write_package(run: Path, line: str, opset: int = 17) -> Path:
     """Write `model.onnx` of a run; the operating point of its last evaluation goes into it.
 
     Raises:
         RunError: the run holds no trained detector.
     """
-    line = line_of(run)
     detector = load_detector(find_model(line, run, WEIGHTS))
     return export_detector(detector, run / MODEL, line, metadata(run), opset)
 
 
-def ensure_package(run: Path) -> Path:
+def ensure_package(run: Path, line: str) -> Path:
     """The run's exported file, written if it is missing or older than its weights."""
     file, weights = run / MODEL, weights_file(run, WEIGHTS)
     fresh = file.is_file() and (
         not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
     )
-    return file if fresh else write_package(run)
-
-
-def line_of(run: Path) -> str:
-    """`defects` or `headstamps`, as the run's record has it.
-
-    Raises:
-        RunError: it is no run folder.
-    """
-    if not (run / "run.json").is_file():
-        raise RunError(f"{run} is no run folder: it holds no run.json")
-    return str(read_json(run / "run.json")["line"])
+    return file if fresh else write_package(run, line)
 
 
 def metadata(run: Path) -> dict[str, Any]:
@@ -111,13 +106,6 @@ def metadata(run: Path) -> dict[str, Any]:
     records = read_records(run)
     point = (records.metrics.get("evaluate") or {}).get("operating_point")
     return {**records.facts, "operating_point": point}
-
-
-def known_pictures(run: Path, line: str, labels: Sequence[str]) -> Annotations:
-    """Pictures that the run did not train on: of its own data, else generated ones."""
-    kind = EvaluateDefects if line == "defects" else EvaluateHeadstamps
-    params = kind.parse({"run": str(run), "part": "validation"})
-    return evaluation_sets(params, run, labels, Report(), Skipped(10**6)).test
 
 
 def first_pictures(truth: Annotations, count: int) -> list[Image]:
@@ -225,7 +213,7 @@ def measure(
     Args:
         file: of the variant.
         name: of the variant.
-        line: `defects` or `headstamps`.
+        line: the model's.
         truth: pictures that were not trained on.
         pixels: one of them, float32 ``[3, H, W]``.
         repeats: timed runs.
@@ -233,7 +221,7 @@ def measure(
     Returns:
         `megabytes`, `picture_ms` (median), `peak_MiB`, `AP50`, `AP` and `pictures`.
     """
-    predictor = Predictor(file, line=line, min_score=0.0)
+    predictor = OnnxDetector(file, line=line, min_score=0.0)
     done = detect_all(truth, predictor.detect, Skipped(10**6))
     numbers = coco_numbers(done.truth, done.found)
     feeds = {INPUT: pixels}

@@ -73,7 +73,7 @@ def export_detector(
     Args:
         detector: on the CPU; its mode is restored.
         path: of the file.
-        line: `defects` or `headstamps`.
+        line: the line that the model is of.
         metadata: JSON values to keep in it, beside what prediction needs.
         opset: ONNX operator set.
     """

@@ -1,20 +1,8 @@
-"""Boxes, and "defect or clean?", with an exported model: onnxruntime, numpy and OpenCV, no torch.
-
-    from sightbook import defects
-    predictor = defects.Predictor("potholes")       # a shipped model, a run's name or a path
-    found = predictor.predict(image)                # uint8 RGB [H, W, 3]
-    found.defective, found.score, [(box.label, box.score, box.xyxy) for box in found.boxes]
-
-The command of headstamps, which reads what is stamped on what is detected, is in
-:mod:`sightbook.headstamps.predict`.
-"""
+"""Objects on pictures with an exported detector: onnxruntime, numpy and OpenCV, no torch."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook import onnx
-from sightbook.detection.inference.overlay import draw_detections
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
-from sightbook.images import Picture, save_image
+from sightbook.images import ImageLike, as_pixels
 from sightbook.inference.models import find_model
-from sightbook.predicting import Answer, answer_each, free_name, options_given
-
-LINES = ("defects", "headstamps")
-
-SHIPPED = {"defects": "potholes"}
-"""Lines with several shipped models: the one that is taken where none is named."""
 
 UNCALIBRATED = 0.5
-"""Where a file has no operating point: the confidence from which a picture is called defective."""
+"""Confidence from which a detection counts where none was chosen on data."""
 
 MIN_SCORE = 0.05
 """Detections below are not told: a file holds up to a hundred a picture, most of them noise."""
@@ -54,35 +35,6 @@ MASK_LEVEL = 0.5
 Image = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """The answer for one picture.
-
-    Attributes:
-        boxes: what was found, the most certain first; with outlines if the model has masks.
-        defective: whether the most certain one reaches `eval_conf`.
-        score: of the most certain one; 0 where nothing was found.
-        eval_conf: the confidence from which a picture is called defective.
-        seconds: wall-clock time.
-    """
-
-    boxes: tuple[Box, ...]
-    defective: bool
-    score: float
-    eval_conf: float
-    seconds: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "defective": self.defective,
-            "score": round(self.score, 4),
-            "eval_conf": round(self.eval_conf, 4),
-            "detections": [box_dict(box) for box in self.boxes],
-            "seconds": round(self.seconds, 4),
-        }
-
-
 def box_dict(box: Box) -> dict[str, Any]:
     """A detection for JSON: ``{"label", "score", "box"}``, and `polygons` where it has outlines."""
     row: dict[str, Any] = {
@@ -95,24 +47,25 @@ def box_dict(box: Box) -> dict[str, Any]:
     return row
 
 
-class Predictor:
-    """Finds objects in pictures and calls each picture defective or clean.
+class OnnxDetector:
+    """Finds objects in pictures with an exported model of a line.
 
     Args:
-        model: as `models.find_model` takes it: a run's name, `latest`, a folder, a `.onnx` file, a
-            shipped model's name (`potholes`, `pcb`; a run of that name goes first,
-            `reference/potholes` is always the shipped one), or `reference` or None for the one of
-            :data:`SHIPPED`.
-        line: `defects` or `headstamps`.
-        eval_conf: a picture is defective if a detection reaches it; above 0, at most 1. None takes
-            the operating point that is recorded in the file, :data:`UNCALIBRATED` if it has none.
-        min_score: detections below are left out, but for the decision; 0 keeps all that the file
-            gives, which figures such as AP need.
+        model: as `models.find_model` takes it.
+        line: the line whose models these are.
+        min_score: detections below are left out; 0 keeps all that the file gives, which figures
+            such as AP need.
         tile: side in pixels of the windows in which large pictures are looked at, besides as a
             whole; None looks at the whole alone.
         overlap: share of a window that its neighbour shows too; as large as the largest object that
             is missed on the picture as a whole.
         threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
+
+    Attributes:
+        file: the model's.
+        metadata: what it says about itself.
+        labels: its classes.
+        side: longer side of a picture as the network sees it, pixels.
 
     Raises:
         RunError: no such model.
@@ -123,22 +76,17 @@ class Predictor:
         self,
         model: str | Path | None = None,
         *,
-        line: str = "defects",
-        eval_conf: float | None = None,
+        line: str,
         min_score: float = MIN_SCORE,
         tile: int | None = None,
         overlap: float = 0.2,
         threads: int | None = 1,
     ) -> None:
-        if line not in LINES:
-            raise ValueError(f"line is {line!r}; expected one of {', '.join(LINES)}")
-        if eval_conf is not None and not 0 < eval_conf <= 1:
-            raise ValueError(f"eval_conf is {eval_conf}, expected above 0 and at most 1")
         if not 0 <= min_score <= 1:
             raise ValueError(f"min_score is {min_score}, expected a number from 0 to 1")
         if tile is not None:
             list(windows(1, 1, tile, overlap))
-        self.file = find_model(line, model, shipped=SHIPPED.get(line, ""))
+        self.file = find_model(line, model)
         self._session = onnx.session(self.file, threads)
         self.metadata = onnx.metadata(self._session)
         if self.metadata.get("line") != line:
@@ -150,35 +98,25 @@ class Predictor:
         self.side = int(self.metadata["input"]["longer_side"])
         self._input = self._session.get_inputs()[0].name
         self._outputs = [entry.name for entry in self._session.get_outputs()]
-        point = self.metadata.get("operating_point")
-        self.calibrated = eval_conf is None and bool(point)
-        self.eval_conf = eval_conf or (float(point["eval_conf"]) if point else UNCALIBRATED)
         self.min_score, self.tile, self.overlap = min_score, tile, overlap
 
-    def detect(self, image: Image) -> tuple[Box, ...]:
-        """Objects on a picture, uint8 RGB ``[H, W, 3]`` or grey ``[H, W]``, best first.
+    def detect(self, image: ImageLike) -> tuple[Box, ...]:
+        """Objects on an image, as `images.as_pixels` takes it, best first.
 
         Raises:
-            ValueError: no such picture, one smaller than 16 pixels, or one of a shape that the
-                network cannot take.
+            TypeError: no image.
+            ImageError: one that cannot be used.
+            ValueError: one smaller than 16 pixels, or of a shape that the network cannot take.
         """
-        return self._every(image, self.min_score)
+        return self.detect_from(image, self.min_score)
 
-    def predict(self, image: Image) -> Inspection:
-        """Inspect one picture; as `detect`, with the decision."""
-        start = time.perf_counter()
-        every = self._every(image, min(self.min_score, self.eval_conf))
-        score = max((box.score or 0.0 for box in every), default=0.0)
-        defective = score >= self.eval_conf
-        boxes = tuple(box for box in every if (box.score or 0.0) >= self.min_score)
-        return Inspection(boxes, defective, score, self.eval_conf, time.perf_counter() - start)
-
-    def predict_batch(self, images: Iterable[Image]) -> Iterator[Inspection]:
-        """Inspect pictures of any sizes, one after the other."""
-        return map(self.predict, images)
-
-    def _every(self, image: Image, floor: float) -> tuple[Box, ...]:
-        pixels = _checked(image)
+    def detect_from(self, image: ImageLike, floor: float) -> tuple[Box, ...]:
+        """As `detect`, with all detections from the score `floor` on."""
+        pixels = as_pixels(image)
+        height, width = pixels.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            size = f"{width}x{height}"
+            raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
         if self.tile is None:
             return self._run(pixels, floor)
         return detect_tiled(pixels, lambda part: self._run(part, floor), self.tile, self.overlap)
@@ -276,64 +214,3 @@ def mask_outlines(
     )
     outlines = [moved(part, left, top) for part in mask_polygons(pasted >= MASK_LEVEL)]
     return tuple(sorted(outlines, key=lambda part: -abs(cv2.contourArea(part))))
-
-
-def _checked(image: Image) -> Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"the picture is {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3] or [H, W]"
-        )
-    if min(image.shape[:2]) < MIN_SIDE:
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        raise ValueError(f"is {size} pixels, at least {MIN_SIDE} a side are needed")
-    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-
-
-def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
-    """`sightbook predict defects`: prints an answer a picture; 1 if any could not be read.
-
-    Options: `model` (`potholes`, `pcb`, a run, a path), `json`, `eval_conf`, `min_score` (0.05),
-    `tile`, `overlap` (0.2), `threads` (1), `render` (a folder that gets a `_found.png` a picture).
-    """
-    known = ("eval_conf", "min_score", "tile", "overlap", "threads")
-    given = options_given("defects", options, (*known, "render"))
-    if given is None:
-        return 2
-    settings = {name: given[name] for name in known if name in given}
-    try:
-        predictor = Predictor(given.get("model"), **settings)
-    except (ValueError, TypeError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not predictor.calibrated and "eval_conf" not in given:
-        print(
-            f"{predictor.file}: has no operating point, pictures are called defective from "
-            f"{UNCALIBRATED} on; run 03_evaluate_defects on its run and export it again, or give "
-            "one (-o eval_conf 0.4)",
-            file=sys.stderr,
-        )
-    drawn: set[str] = set()
-
-    def answer(image: Image, picture: Picture) -> Answer:
-        found = predictor.predict(image)
-        if "render" in given:
-            file = Path(str(given["render"])) / f"{free_name(picture.name, drawn)}_found.png"
-            save_image(file, draw_detections(image, found.boxes, found.eval_conf))
-        return found.to_dict(), describe(picture.name, found)
-
-    return int(answer_each(files, answer, as_json=bool(given.get("json"))) > 0)
-
-
-def describe(name: str, found: Inspection) -> str:
-    """An answer for the terminal: the decision and what it rests on."""
-    sure = [box for box in found.boxes if (box.score or 0.0) >= found.eval_conf]
-    verdict = "DEFECTIVE" if found.defective else "clean"
-    head = (
-        f"{name}: {verdict}, score {found.score:.2f} (defective from {found.eval_conf:.2f} on; "
-        f"{found.seconds:.2f} s)"
-    )
-    rows = [
-        f"    {box.label} {box.score:.2f} at " + " ".join(f"{value:.0f}" for value in box.xyxy)
-        for box in sure
-    ]
-    return "\n".join([head, *rows])

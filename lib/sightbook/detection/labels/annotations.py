@@ -105,6 +105,29 @@ class ImageRecord:
         """The same picture with other objects."""
         return replace(self, boxes=tuple(boxes))
 
+    def to_dict(self) -> dict[str, Any]:
+        """All but the file, exactly, as JSON can hold it; `from_dict` reads it."""
+        boxes = [
+            {**vars(box), "polygons": [polygon.tolist() for polygon in box.polygons]}
+            for box in self.boxes
+        ]
+        return {**vars(self), "boxes": boxes, "image": None}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any], image: Path | None = None) -> Self:
+        """The record that `to_dict` wrote, and its picture's file."""
+        boxes = tuple(
+            Box(
+                **{
+                    **box,
+                    "xyxy": tuple(box["xyxy"]),
+                    "polygons": tuple(np.array(polygon, np.float32) for polygon in box["polygons"]),
+                }
+            )
+            for box in row["boxes"]
+        )
+        return cls(**{**row, "boxes": boxes, "image": image})
+
 
 @dataclass(frozen=True)
 class Annotations:

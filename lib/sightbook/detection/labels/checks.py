@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from sightbook.data.find_files import ImageFinder
 from sightbook.detection.labels.annotations import XYXY, Box, ImageRecord, Points, polygons_box
-from sightbook.images import ImageError, Skipped, image_files, image_size
+from sightbook.images import ImageError, Skipped, image_size
 from sightbook.validation import Report
 
 MIN_SIDE = 8
@@ -87,59 +87,6 @@ class Drafts:
     labels: list[str]
 
 
-class Pictures:
-    """The picture files below a folder, found by whatever an annotation calls them.
-
-    Nothing outside the folder is ever found, whatever a name says.
-
-    Args:
-        folder: searched with all folders in it.
-        leave_out: a folder in it whose pictures are not meant (masks).
-    """
-
-    def __init__(self, folder: Path, leave_out: Path | None = None) -> None:
-        self.folder = folder
-        self.files = [
-            file
-            for file in image_files(folder)
-            if leave_out is None or not file.is_relative_to(leave_out)
-        ]
-        self._by_name: dict[str, list[Path]] = {}
-        for file in self.files:
-            for key in {file.name.casefold(), file.stem.casefold()}:
-                self._by_name.setdefault(key, []).append(file)
-
-    def name(self, file: Path) -> str:
-        """The file's path from the folder, with ``/``."""
-        return file.relative_to(self.folder).as_posix()
-
-    def find(self, name: str, near: Path) -> Path | None:
-        """The picture that `name` means; None if there is none or several may be meant.
-
-        Of several with one file name, that whose folders agree with most of the name's last
-        folders; then that which lies in no further folder; then that nearest to `near`, the
-        annotation's file.
-        """
-        parts = [part.casefold() for part in _path_of(name).parts]
-        found = self._by_name.get(parts[-1], []) if parts else []
-
-        def fitness(file: Path) -> tuple[int, bool, bool, int]:
-            own = [part.casefold() for part in file.relative_to(self.folder).parts]
-            agreeing = 0
-            for mine, asked in zip(reversed(own[:-1]), reversed(parts[:-1]), strict=False):
-                if mine != asked:
-                    break
-                agreeing += 1
-            # "a.b" may be the stem of "a.b.png": a whole name counts for more
-            whole_name, whole_path = own[-1] == parts[-1], agreeing == len(own) - 1
-            return agreeing, whole_name, whole_path, _shared(file.parent, near.parent)
-
-        ranked = sorted(found, key=fitness, reverse=True)
-        if len(ranked) > 1 and fitness(ranked[0]) == fitness(ranked[1]):
-            return None
-        return ranked[0] if ranked else None
-
-
 def split_of(path: PurePosixPath | Path) -> str:
     """The split a path names (``images/train/1.jpg``, ``instances_val2017.json``); else empty."""
     stem_words = [word for word in re.split(r"[^a-z]+", path.stem.casefold()) if word]
@@ -152,7 +99,7 @@ def split_of(path: PurePosixPath | Path) -> str:
 
 
 def checked_records(
-    drafts: Drafts, pictures: Pictures, *, report: Report, skipped: Skipped
+    drafts: Drafts, pictures: ImageFinder, *, report: Report, skipped: Skipped
 ) -> tuple[ImageRecord, ...]:
     """Hold drafts against their pictures.
 
@@ -329,23 +276,3 @@ def _without_twins(boxes: Iterable[Box], name: str, report: Report) -> tuple[Box
             report.warning("box stands twice", name, f"{box.label} at {box.xyxy}; once kept")
         kept.setdefault(key, box)
     return tuple(kept.values())
-
-
-def _path_of(name: str) -> PurePosixPath:
-    """The path in a file name or URL: of AmlDatastore, azureml, or a web address."""
-    name = name.strip().replace("\\", "/")
-    if "://" in name:
-        parsed = urlsplit(name)
-        _, paths, rest = parsed.path.partition("/paths/")
-        name = unquote(rest if paths else f"{parsed.netloc}{parsed.path}")
-    return PurePosixPath(name)
-
-
-def _shared(a: Path, b: Path) -> int:
-    """How many folders two paths have in common, from the root."""
-    count = 0
-    for mine, other in zip(a.parts, b.parts, strict=False):
-        if mine != other:
-            break
-        count += 1
-    return count

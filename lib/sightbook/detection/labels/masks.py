@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sightbook.data.find_files import ImageFinder
 from sightbook.detection.labels.annotations import Points, polygons_box
-from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, Pictures
+from sightbook.detection.labels.checks import Draft, DraftBox, Drafts
 from sightbook.images import image_files
 from sightbook.validation import Report
 
@@ -33,7 +34,7 @@ MIN_AREA = 16
 VOID = 255
 
 
-def read_masks(folder: Path, pictures: Pictures, *, report: Report) -> Drafts:
+def read_masks(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
     """Read a folder of mask pictures; each connected spot is an object.
 
     Args:
@@ -185,7 +186,7 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and 0 < value <= 1 << 16
 
 
-def _meant_by(file: Path, root: Path, pictures: Pictures) -> tuple[Path | None, str]:
+def _meant_by(file: Path, root: Path, pictures: ImageFinder) -> tuple[Path | None, str]:
     """The picture a mask is of, and the class its name or folder says (empty for none)."""
     relative = file.relative_to(root)
     picture = pictures.find(relative.with_suffix("").as_posix(), file)

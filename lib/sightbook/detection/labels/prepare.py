@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ from sightbook.detection.labels.read import (
     split_annotations,
 )
 from sightbook.detection.labels.statistics import split_leaks
-from sightbook.detection.params import PrepareDefects, PrepareDetection, PrepareHeadstamps
+from sightbook.detection.params import PrepareDetection
 from sightbook.files import atomic_file, write_json
 from sightbook.images import ImageError, Skipped, open_image
-from sightbook.params import ParameterError, resolve_path
+from sightbook.params import resolve_path
 from sightbook.runs import dataset_folder
 from sightbook.validation import DataError, Fingerprint, Report, keep_origin
 
@@ -82,12 +81,16 @@ class Prepared:
         return self.annotations.fingerprint()
 
 
-def prepare(params: PrepareDefects | PrepareHeadstamps) -> Prepared:
+def prepare_labels(params: PrepareDetection, draw: Callable[[Path], Annotations]) -> Prepared:
     """Draw or import the pictures that `params` describe, check and split them.
 
     The same call again draws and copies only what is not there yet, and writes no second CSV
     version of the same labels. Splits that the source itself names are kept, unless
     `params.splits` asks for new ones.
+
+    Args:
+        params: of a line.
+        draw: draws the line's pictures into a folder, see `drawn_once`.
 
     Raises:
         ParameterError: generated pictures would be too small.
@@ -99,7 +102,7 @@ def prepare(params: PrepareDefects | PrepareHeadstamps) -> Prepared:
     skipped, report = Skipped(params.max_bad), Report()
     agreed: Consensus | None = None
     if params.source == "synthetic":
-        found = _placed(draw(params, folder), params.shares)
+        found = _placed(draw(folder), params.shares)
     else:
         if params.source == "labellers":
             agreed = read_labellers(params, report, skipped)
@@ -240,75 +243,29 @@ def copy_pictures(found: Annotations, folder: Path, skipped: Skipped) -> Annotat
     return found.with_records(kept)
 
 
-def draw(params: PrepareDefects | PrepareHeadstamps, folder: Path) -> Annotations:
-    """Generate pictures with `annotations.json`; a folder that holds all of them is left as it is.
+def drawn_once(
+    folder: Path, settings: Mapping[str, Any], count: int, write: Callable[[], Annotations]
+) -> Annotations:
+    """Generated pictures with `annotations.json`; a folder that holds all of them is left as it is.
 
     Args:
-        params: what to draw.
         folder: of the data set.
+        settings: everything that the pictures follow from.
+        count: how many there are to be.
+        write: draws them into the folder.
 
     Raises:
-        ParameterError: pictures would be too small.
         DataError: the folder was made with other settings.
     """
-    origin: dict[str, Any] = params.model_dump(include={"source", "pictures", "seed", "side"})
-    size = (0, 0)
-    if isinstance(params, PrepareDefects):
-        origin |= {"kind": params.kind, "clean": params.clean}
-        size = surface_size(params.kind, params.side)
     folder.mkdir(parents=True, exist_ok=True)
-    keep_origin(folder, origin)
+    keep_origin(folder, dict(settings))
     if (folder / ANNOTATIONS).is_file():
-        made = read_annotations(folder, report=Report(), skipped=Skipped(params.pictures))
-        if len(made.records) == params.pictures:
+        made = read_annotations(folder, report=Report(), skipped=Skipped(count))
+        if len(made.records) == count:
             return made
-    if isinstance(params, PrepareDefects):
-        from sightbook.defects.synth.surfaces import write_surfaces
-
-        found = write_surfaces(
-            folder,
-            params.pictures,
-            params.seed,
-            params.workers,
-            kind=params.kind,
-            size=size,
-            clean_share=params.clean,
-        )
-    else:
-        from sightbook.headstamps.synth.photographs import write_headstamps
-
-        found = write_headstamps(
-            folder, params.pictures, params.seed, params.workers, size=params.side
-        )
+    found = write()
     write_coco(found, folder / ANNOTATIONS)
     return found
-
-
-def surface_size(kind: str, side: int) -> tuple[int, int]:
-    """Width and height of generated surfaces, pixels.
-
-    Args:
-        kind: of surface.
-        side: longer side, pixels; 0 for the kind's usual size.
-
-    Raises:
-        ParameterError: it is less than `least_side`.
-    """
-    from sightbook.defects.synth.surfaces import KINDS
-
-    if side and side < least_side(kind):
-        raise ParameterError(f"side {side}: a {kind} is drawn from {least_side(kind)} px on")
-    width, height = KINDS[kind].size
-    scale = side / max(width, height) if side else 1.0
-    return round(width * scale), round(height * scale)
-
-
-def least_side(kind: str) -> int:
-    """The longer side, in pixels, of the smallest surface that can be drawn."""
-    from sightbook.defects.synth.surfaces import KINDS, SMALLEST
-
-    size = KINDS[kind].size
-    return math.ceil(SMALLEST * max(size) / min(size))
 
 
 def _placed(drawn: Annotations, shares: Mapping[str, float]) -> Annotations:

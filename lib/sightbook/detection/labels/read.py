@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from sightbook.data.find_files import ImageFinder
 from sightbook.detection.labels import csv_versions
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
-from sightbook.detection.labels.checks import Drafts, Pictures, checked_records
+from sightbook.detection.labels.checks import Drafts, checked_records
 from sightbook.detection.labels.coco import is_coco, read_coco
 from sightbook.detection.labels.csv_versions import LATEST, Pair, read_csv
 from sightbook.detection.labels.masks import MASKS, read_masks
 from sightbook.detection.labels.statistics import content_key, split_leaks
 from sightbook.detection.labels.voc import read_voc, voc_files
 from sightbook.detection.labels.yolo import is_yolo, read_yolo
-from sightbook.images import Skipped, natural_key
+from sightbook.images import Skipped, image_files, natural_key
 from sightbook.validation import DataError, Report, split_by_hash
 
 IMAGES = "images"
@@ -320,12 +321,14 @@ def _located(source: Path) -> _Source:
     return _Source(above.parent if above.name.lower() in _LABEL_FOLDERS else above, (source,))
 
 
-def _pictures(base: Path, images: str | Path | None) -> Pictures:
+def _pictures(base: Path, images: str | Path | None) -> ImageFinder:
     if images is not None and not Path(images).is_dir():
         raise DataError(f"{images}: no such folder of pictures")
     inside = base / IMAGES
     folder = Path(images) if images is not None else inside if inside.is_dir() else base
-    return Pictures(folder, leave_out=base / MASKS)
+    masks = base / MASKS
+    files = [file for file in image_files(folder) if not file.is_relative_to(masks)]
+    return ImageFinder(files, folder, prefer="named")
 
 
 def _coco_files(folder: Path) -> list[Path]:
@@ -357,11 +360,11 @@ def _csv_files(folder: Path, report: Report) -> list[Path]:
     return [version.file for version in versions[-1:]]
 
 
-def _read_coco(place: _Source, _: Pictures, report: Report) -> Drafts:
+def _read_coco(place: _Source, _: ImageFinder, report: Report) -> Drafts:
     return read_coco(place.files or _coco_files(place.base), place.base, report=report)
 
 
-def _read_csv(place: _Source, _: Pictures, report: Report) -> Drafts:
+def _read_csv(place: _Source, _: ImageFinder, report: Report) -> Drafts:
     files = place.files or _csv_files(place.base, report)
     parts = [read_csv(file, report=report) for file in files]
     return Drafts(
@@ -370,19 +373,19 @@ def _read_csv(place: _Source, _: Pictures, report: Report) -> Drafts:
     )
 
 
-def _read_voc(place: _Source, _: Pictures, report: Report) -> Drafts:
+def _read_voc(place: _Source, _: ImageFinder, report: Report) -> Drafts:
     return read_voc(place.files or voc_files(place.base), place.base, report=report)
 
 
-def _read_yolo(place: _Source, pictures: Pictures, report: Report) -> Drafts:
+def _read_yolo(place: _Source, pictures: ImageFinder, report: Report) -> Drafts:
     return read_yolo(place.base, pictures, report=report)
 
 
-def _read_masks(place: _Source, pictures: Pictures, report: Report) -> Drafts:
+def _read_masks(place: _Source, pictures: ImageFinder, report: Report) -> Drafts:
     return read_masks(place.base, pictures, report=report)
 
 
-_READERS: dict[str, Callable[[_Source, Pictures, Report], Drafts]] = {
+_READERS: dict[str, Callable[[_Source, ImageFinder, Report], Drafts]] = {
     "coco": _read_coco,
     "csv": _read_csv,
     "voc": _read_voc,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,10 +15,7 @@ from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.consensus import Consensus
 from sightbook.detection.labels.statistics import box_sides, copies
 from sightbook.detection.metrics.show import draw_boxes, load_picture
-from sightbook.headstamps.metrics import head_direction
-from sightbook.headstamps.read import CASING, Outline, find_outlines
-from sightbook.headstamps.unroll import unroll
-from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, show_image, style_axes
+from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, style_axes
 from sightbook.tables import Table
 from sightbook.widgets import Browser
 
@@ -86,10 +83,10 @@ def objects(annotations: Annotations, count: int = 24) -> Plot:
             for box in record.boxes
             if box.label == label and not box.crowd
         ]
-        picked += _spread(own, per_class)
+        picked += spread(own, per_class)
     if not picked:
         return empty_plot("no objects")
-    crops = [_crop(record, box) for record, box in picked]
+    crops = [crop_around(record, box) for record, box in picked]
     titles = [f"{box.label} {box.width:.0f}x{box.height:.0f}" for _, box in picked]
     plot = plots.image_grid([image for image, _ in crops], titles, columns=8, width=13)
     colors = _colors(annotations)
@@ -137,7 +134,7 @@ def fallen_out(agreed: Consensus, count: int = 9) -> Plot:
     """Pictures on which labellers differ: what was kept in green, what fell out in red, dashed."""
     names = list(dict.fromkeys(gone.name for gone in agreed.fallen_out))
     records = [record for record in agreed.annotations.records if record.name in set(names)]
-    records = _spread(records, count)
+    records = spread(records, count)
     if not records:
         return empty_plot("the labellers agree on every object")
     small = [_small(record) for record in records]
@@ -154,53 +151,6 @@ def fallen_out(agreed: Consensus, count: int = 9) -> Plot:
     return plot
 
 
-# ------------------------------------------------------------------ headstamps
-
-
-def rings(annotations: Annotations, count: int = 8) -> Plot:
-    """Heads beside their rings, unrolled along the true outlines: what a reader will get.
-
-    The largest first, down to the smallest.
-    """
-    heads = [
-        (record, outline)
-        for record in annotations.records
-        for outline in find_outlines(record.boxes, (record.width, record.height))
-    ]
-    if not heads:
-        return empty_plot("no casings")
-    heads = _spread(sorted(heads, key=lambda head: -head[1].ellipse.a), count)
-    plot = Plot(13, 1.55 * len(heads))
-    grid = plot.add_gridspec(len(heads), 2, width_ratios=[1, 8])
-    for row, (record, outline) in enumerate(heads):
-        image = load_picture(record)
-        head, _ = _crop(record, outline.casing, room=1.1)
-        strip = unroll(image, outline.ellipse, outline.primer_ellipse)
-        show_image(plot.add_subplot(grid[row, 0]), head)
-        show_image(plot.add_subplot(grid[row, 1]), strip.image, _lettering(outline), 120)
-    return plot
-
-
-def lettering(annotations: Annotations) -> Table:
-    """How text stands on the casings: parts of each direction, and casings without any."""
-    casings = [b for record in annotations.records for b in record.boxes if b.label == CASING]
-    directions: dict[str, list[str]] = {}
-    for box in casings:
-        for segment in box.attributes.get("segments", ()):
-            name = head_direction(str(segment["direction"]))
-            directions.setdefault(name, []).append(str(segment["text"]))
-    rows: list[dict[str, Any]] = [
-        {
-            "lettering": name,
-            "segments": len(texts),
-            "for example": ", ".join(list(dict.fromkeys(texts))[:8]),
-        }
-        for name, texts in sorted(directions.items(), key=lambda item: -len(item[1]))
-    ]
-    bare = sum(not box.attributes.get("tokens") for box in casings)
-    return Table([*rows, {"lettering": "(casings without text)", "segments": bare}])
-
-
 # ------------------------------------------------------------------ parts
 
 
@@ -215,7 +165,7 @@ def _mixed(annotations: Annotations, count: int) -> list[ImageRecord]:
     clean = annotations.clean()
     others = [record for record in annotations.records if record.boxes]
     few = min(len(clean), max(count // 3, count - len(others)))
-    return [*_spread(others, count - few), *_spread(clean, few)]
+    return [*spread(others, count - few), *spread(clean, few)]
 
 
 def _title(record: ImageRecord) -> str:
@@ -226,11 +176,6 @@ def _title(record: ImageRecord) -> str:
         found = f"{len(counts)} boxes"
     split = f" ({record.split})" if record.split else ""
     return f"{found or 'clean'}{split}: {record.name}"
-
-
-def _lettering(outline: Outline) -> str:
-    segments = outline.casing.attributes.get("segments", ())
-    return "   ".join(f"{s['text']} ({head_direction(s['direction'])})" for s in segments)
 
 
 def _small(record: ImageRecord) -> tuple[Image, ImageRecord]:
@@ -253,7 +198,7 @@ def _scaled(box: Box, scale: float) -> Box:
     )
 
 
-def _crop(record: ImageRecord, box: Box, room: float = 2.2) -> tuple[Image, Box]:
+def crop_around(record: ImageRecord, box: Box, room: float = 2.2) -> tuple[Image, Box]:
     """A square around a box, `room` times as large, and the box within it."""
     image = load_picture(record)
     side = max(room * max(box.width, box.height), 24.0)
@@ -274,7 +219,7 @@ def _crop(record: ImageRecord, box: Box, room: float = 2.2) -> tuple[Image, Box]
     return np.asarray(crop, np.uint8), replace(box, xyxy=moved, polygons=())
 
 
-def _spread(items: Sequence[Item], count: int) -> list[Item]:
+def spread(items: Sequence[Item], count: int) -> list[Item]:
     """At most `count` items, evenly over all."""
     picked = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[index] for index in picked]

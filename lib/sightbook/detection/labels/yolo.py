@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, Pictures, split_of
+from sightbook.data.find_files import ImageFinder
+from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, split_of
 from sightbook.images import natural_key
 from sightbook.validation import Report
 
@@ -29,7 +30,7 @@ def is_yolo(folder: Path) -> bool:
     )
 
 
-def read_yolo(folder: Path, pictures: Pictures, *, report: Report) -> Drafts:
+def read_yolo(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
     """Read a folder: ``images/`` and ``labels/`` of the same structure, or texts beside pictures.
 
     Classes are named by `names` in a YAML file, or by `classes.txt`; else they are called by their

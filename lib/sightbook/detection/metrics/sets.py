@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sightbook.detection.inference.predict import SHIPPED
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.labels.csv_versions import LATEST
-from sightbook.detection.labels.prepare import draw, least_side, read_labels
+from sightbook.detection.labels.prepare import read_labels
 from sightbook.detection.labels.statistics import content_key
-from sightbook.detection.params import (
-    EvaluateDetection,
-    PrepareDefects,
-    PrepareHeadstamps,
-    TrainDefects,
-    TrainHeadstamps,
-)
+from sightbook.detection.params import EvaluateDetection, TrainDetector
 from sightbook.images import Skipped
-from sightbook.inference.models import trained_run
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import dataset_folder, read_json
+from sightbook.runs import read_json
 from sightbook.validation import DataError, Report
 
 SPLITS_FILE = "splits.json"
 """Of a run: content of each picture -> train, validation or test, as training had it."""
-
-TrainParams = TrainDefects | TrainHeadstamps
-
-_TRAIN: Mapping[str, type[TrainDefects] | type[TrainHeadstamps]] = {
-    "defects": TrainDefects,
-    "headstamps": TrainHeadstamps,
-}
 
 
 @dataclass(frozen=True)
@@ -44,8 +29,8 @@ class Sets:
 
     Attributes:
         test: every figure is from these.
-        calibration: the operating point is chosen on these; None where there are none, and for
-            headstamps, which have none.
+        calibration: the operating point is chosen on these; None where there are none, and for a
+            line that has none.
         source: the test pictures' origin in a few words.
     """
 
@@ -71,10 +56,14 @@ class Sets:
 
 def evaluation_sets(
     params: EvaluateDetection,
+    trained: TrainDetector,
     run: Path,
     labels: Sequence[str],
     report: Report,
     skipped: Skipped,
+    *,
+    draw: Callable[[int], Annotations],
+    calibrate: bool = False,
 ) -> Sets:
     """The pictures that `params.data` names.
 
@@ -83,16 +72,18 @@ def evaluation_sets(
 
     Args:
         params: of the evaluation.
-        run: folder of the training, whose parameters say what it was trained on.
+        trained: parameters of the training, which say what it was trained on.
+        run: its folder.
         labels: the model's classes; another one in the labels is an error of theirs.
         report: takes what is wrong with the labels.
         skipped: takes pictures that cannot be used.
+        draw: generates so many of the line's pictures, see `generated_side`.
+        calibrate: pictures to choose an operating point on are wanted as well.
 
     Raises:
         DataError: no picture is left to test on, or the labels cannot be read.
         ParameterError: generated pictures of that seed were trained on.
     """
-    trained = _TRAIN[params.line].from_yaml(run / "params.yaml")
     data = params.data
     if data == "trained":
         data = trained.data
@@ -106,7 +97,10 @@ def evaluation_sets(
                   "testing on generated ones")  # fmt: skip
             data = "synthetic"
     if data == "synthetic":
-        return _generated(params, trained, labels)
+        if params.seed == trained.seed:
+            raise ParameterError(f"seed {params.seed}: its pictures were trained on; take another")
+        found = draw(params.pictures * (2 if calibrate else 1))
+        return _generated(found, params.pictures, labels)
     own = trained.data != "synthetic" and resolve_path(data) == resolve_path(trained.data)
     images = params.images or (trained.images if own else "")
     found = read_labels(
@@ -135,8 +129,7 @@ def evaluation_sets(
     else:
         counts = ", ".join(f"{len(part.records)} of {name}" for name, part in splits.items())
         raise DataError(f"{data}: has no pictures of part {part!r}, but {counts}")
-    chooses = params.line == "defects" and _some(splits, "validation")
-    calibration = splits["validation"] if chooses else None
+    calibration = splits["validation"] if calibrate and _some(splits, "validation") else None
     where = Path(data).name
     return Sets(_limited(test, params.max_pictures), calibration, f"{where}, {part}")
 
@@ -162,32 +155,16 @@ def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Anno
     }
 
 
-def detector_run(line: str, which: str, stage: str) -> Path:
-    """`models.trained_run` for `defects` and `headstamps`."""
-    return trained_run(line, which, stage, SHIPPED.get(line, ""))
+def generated_side(trained: TrainDetector) -> int:
+    """Longer side of generated pictures to test on, pixels.
 
-
-def _generated(params: EvaluateDetection, trained: TrainParams, labels: Sequence[str]) -> Sets:
-    """Generated pictures to test on, and as many to choose a line's operating point on.
-
-    They are a little larger than what the model sees, as photographs are.
+    A little larger than what the model sees, as photographs are.
     """
-    if params.seed == trained.seed:
-        raise ParameterError(f"seed {params.seed}: its pictures were trained on; take another")
-    count = params.pictures * (2 if params.line == "defects" else 1)
-    drawing: dict[str, Any] = {"pictures": count, "seed": params.seed, "workers": 0}
-    settings: PrepareDefects | PrepareHeadstamps
-    if isinstance(trained, TrainDefects):
-        side = max(round(1.25 * trained.size), least_side(trained.kind))
-        name = f"evaluate_{trained.kind}_{side}_{trained.clean:g}_{params.seed}_{count}"
-        settings = PrepareDefects(
-            name=name, kind=trained.kind, side=side, clean=trained.clean, **drawing
-        )
-    else:
-        side = round(1.25 * trained.size)
-        name = f"evaluate_{side}_{params.seed}_{count}"
-        settings = PrepareHeadstamps(name=name, side=side, **drawing)
-    found = draw(settings, dataset_folder(params.line, name))
+    return round(1.25 * trained.size)
+
+
+def _generated(found: Annotations, count: int, labels: Sequence[str]) -> Sets:
+    """The first `count` generated pictures to test on, and the others to choose on."""
     strange = sorted(set(found.labels) - set(labels))
     if strange:
         raise ParameterError(
@@ -195,8 +172,8 @@ def _generated(params: EvaluateDetection, trained: TrainParams, labels: Sequence
             f"{', '.join(labels)}: give a folder"
         )
     found = replace(found, labels=tuple(labels))
-    test = found.with_records(found.records[: params.pictures])
-    rest = found.with_records(found.records[params.pictures :])
+    test = found.with_records(found.records[:count])
+    rest = found.with_records(found.records[count:])
     return Sets(test, rest if rest.records else None, "generated pictures")
 
 

@@ -1,4 +1,4 @@
-"""What the detection lines' evaluation shows: curves, errors, decisions, and the images behind."""
+"""What an evaluation of boxes shows: curves, errors, and the images behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.coco import ALL, CONFIDENCES, RECALLS, BoxEvaluation
 from sightbook.detection.metrics.errors import (
     ERRORS,
@@ -21,8 +21,6 @@ from sightbook.detection.metrics.errors import (
     confusion_matrix,
     count_errors,
 )
-from sightbook.detection.metrics.image import SHARES, Decision, OperatingPoint
-from sightbook.detection.metrics.scoring import Found
 from sightbook.images import ImageError, open_image
 from sightbook.intervals import wilson
 from sightbook.plot_style import (
@@ -103,8 +101,8 @@ def precision_recall(result: BoxEvaluation) -> Plot:
             name = f"{label}, AP50 {curve.pr.mean():.3f} (n={curve.n:,})"
             wide = 2.4 if label == ALL else 1.3
             ax.plot(RECALLS, curve.pr, color=color, lw=wide, label=name)
-    _shares(ax, "recall", "precision")
-    _legend(ax)
+    share_axes(ax, "recall", "precision")
+    inner_legend(ax)
     return plot
 
 
@@ -126,8 +124,8 @@ def f1_against_confidence(result: BoxEvaluation) -> Plot:
         values = getattr(result.curves[ALL], name)
         right.plot(CONFIDENCES, values, color=PALETTE[number + 1], lw=1.8, label=name)
     for ax, what in ((left, "F1"), (right, "share")):
-        _shares(ax, "confidence", what)
-        _legend(ax)
+        share_axes(ax, "confidence", what)
+        inner_legend(ax)
     return plot
 
 
@@ -199,13 +197,13 @@ def fates(errors: Sequence[ImageErrors], *, columns: int = 3, load: Load = load_
     """Images with what became of their boxes: detections drawn through, missed boxes dashed."""
     if not errors:
         return empty_plot("no image with an error")
-    plot, axes = _image_axes([image.record for image in errors], columns)
+    plot, axes = image_axes([image.record for image in errors], columns)
     for ax, image in zip(axes, errors, strict=True):
         right = sum(fate.fate == "correct" for fate in image.truths)
         wrong = f"{image.wrong} error{'' if image.wrong == 1 else 's'}"
         # what counts comes first: long names are cut
         title = f"{right} of {len(image.truths)} found, {wrong}: {image.record.name}"
-        _picture(ax, image.record, title, load, columns)
+        show_record(ax, image.record, title, load, columns)
         known = [fate for fate in image.detections if fate.fate in FATES]
         known.sort(key=lambda fate: -(fate.box.score or 0.0))
         for place, fate in enumerate(known):
@@ -218,106 +216,6 @@ def fates(errors: Sequence[ImageErrors], *, columns: int = 3, load: Load = load_
         if name == "correct" or name in ERRORS
     ]
     plot.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
-    return plot
-
-
-# ------------------------------------------------------------------ images
-
-
-def decision_shares(decision: Decision) -> Plot:
-    """Precision, recall, accuracy, specificity and F1 of the answer "defect or clean?"."""
-    known = {name: decision.figures[name] for name in SHARES}
-    known = {name: made for name, made in known.items() if made["value"] is not None}
-    if not known:
-        return empty_plot("no images")
-    c = decision.counts
-    return bars(
-        {name: made["value"] for name, made in known.items()},
-        intervals={n: (m["low"], m["high"]) for n, m in known.items() if m["low"] is not None},
-        counts={name: made["n"] for name, made in known.items()},
-        title=f"images at eval_conf {decision.eval_conf:.3g}: "
-        f"TP {c.TP}, FP {c.FP}, FN {c.FN}, TN {c.TN}",
-    )
-
-
-def roc(decision: Decision, point: OperatingPoint | None = None) -> Plot:
-    """Recall over false alarms for every `eval_conf`, and how the images' scores lie.
-
-    Args:
-        decision: its own `eval_conf` is marked.
-        point: an operating point to be marked too.
-    """
-    plot = Plot(11, 4.0)
-    left, right = plot.add_subplot(1, 2, 1), plot.add_subplot(1, 2, 2)
-    curve, scores = decision.roc, decision.scores
-    area = curve.area["value"]
-    style_axes(left, "defective images found" + ("" if area is None else f", AUROC {area:.3f}"))
-    marks = [(decision.eval_conf, "eval_conf", WRONG)]
-    if point is not None:
-        marks.append((point.eval_conf, f"for recall {point.required_recall:g}:", PALETTE[1]))
-    if np.isfinite(curve.recall).all() and np.isfinite(curve.false_alarms).all():
-        left.plot(
-            curve.false_alarms, curve.recall, color=PALETTE[0], lw=1.8, drawstyle="steps-post"
-        )
-        for confidence, name, color in marks:
-            place = int(np.count_nonzero(curve.eval_conf >= confidence)) - 1
-            spot = (curve.false_alarms[place], curve.recall[place])
-            left.plot(*spot, "o", color=color, ms=7, label=f"{name} {confidence:.3g}")
-        _legend(left)
-    else:
-        text = "needs defective and clean images"
-        left.text(0.5, 0.5, text, ha="center", color=MUTED, transform=left.transAxes)
-    _shares(left, "clean images called defective", "defective images called so")
-    style_axes(right, "score of each image's most confident detection", grid="y")
-    edges = np.linspace(0, 1, 21).tolist()
-    for is_so, name, color in ((True, "defective", PALETTE[4]), (False, "clean", PALETTE[2])):
-        mine = scores.scores[scores.defective == is_so]
-        label = f"{name} (n={len(mine):,})"
-        right.hist(
-            mine, edges, color=(*rgb(color), 0.35), ec=color, histtype="stepfilled", label=label
-        )
-    for confidence, _, color in marks:
-        right.axvline(confidence, color=color, lw=1.4, ls="--")
-    right.set_xlabel("score", color=MUTED, fontsize=9)
-    right.set_ylabel("images", color=MUTED, fontsize=9)
-    _legend(right)
-    return plot
-
-
-def wrong_decisions(
-    decision: Decision,
-    truth: Annotations,
-    found: Found,
-    count: int = 6,
-    *,
-    columns: int = 3,
-    load: Load = load_picture,
-) -> Plot:
-    """Images called wrongly, the clearest mistakes first: truth dashed, detections drawn through.
-
-    Detections below `eval_conf` are drawn too where they reach half of it: so near was the miss.
-    """
-    records = {record.name: record for record in truth.records}
-    rows = [row for row in decision.image_table() if row["outcome"] in ("FP", "FN")][:count]
-    if not rows:
-        return empty_plot("every image was called rightly")
-    names = {"FP": "false alarm", "FN": "defect not called"}
-    plot, axes = _image_axes([records[row["image"]] for row in rows], columns)
-    for ax, row in zip(axes, rows, strict=True):
-        record = records[row["image"]]
-        title = f"{names[row['outcome']]}, score {row['score']:.2f}: {record.name}"
-        _picture(ax, record, title, load, columns)
-        # Without names: they would hide what the smallest ones look like.
-        draw_boxes(ax, record.boxes, FATES["missed"], named=False, dashed=True)
-        near = [b for b in found[record.name] if (b.score or 0.0) >= decision.eval_conf / 2]
-        near.sort(key=lambda box: -(box.score or 0.0))
-        draw_boxes(ax, near[:NAMED], FATES["false"])
-        draw_boxes(ax, near[NAMED:], FATES["false"], named=False)
-    handles = [
-        Line2D([], [], color=FATES["missed"], lw=2, ls="--", label="truth"),
-        Line2D([], [], color=FATES["false"], lw=2, label="detected"),
-    ]
-    plot.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return plot
 
 
@@ -360,7 +258,8 @@ def _colors(result: BoxEvaluation) -> list[tuple[str, str]]:
     return [*shown, (ALL, INK)]
 
 
-def _image_axes(records: Sequence[ImageRecord], columns: int) -> tuple[Plot, list[Axes]]:
+def image_axes(records: Sequence[ImageRecord], columns: int) -> tuple[Plot, list[Axes]]:
+    """A plot with a place for each picture, rows as high as their pictures ask for."""
     columns = max(1, min(columns, len(records)))
     cell = 13 / max(columns, 2)
     rows = [records[start : start + columns] for start in range(0, len(records), columns)]
@@ -370,11 +269,13 @@ def _image_axes(records: Sequence[ImageRecord], columns: int) -> tuple[Plot, lis
     return plot, [plot.add_subplot(grid[k // columns, k % columns]) for k in range(len(records))]
 
 
-def _picture(ax: Axes, record: ImageRecord, title: str, load: Load, columns: int) -> None:
+def show_record(ax: Axes, record: ImageRecord, title: str, load: Load, columns: int) -> None:
+    """A record's picture in one of so many columns, under a title that is cut to fit."""
     show_image(ax, load(record), title, characters=int(13 / max(columns, 2) * 12))
 
 
-def _shares(ax: Axes, across: str, up: str) -> None:
+def share_axes(ax: Axes, across: str, up: str) -> None:
+    """Axes from 0 to 100 %, with these names."""
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.04)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -383,6 +284,7 @@ def _shares(ax: Axes, across: str, up: str) -> None:
     ax.set_ylabel(up, color=MUTED, fontsize=9)
 
 
-def _legend(ax: Axes) -> None:
+def inner_legend(ax: Axes) -> None:
+    """A legend within the axes, if anything in them has a name."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=8)

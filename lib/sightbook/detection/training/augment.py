@@ -15,11 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.detection.labels.annotations import ImageRecord, Points, polygon_area
 from sightbook.detection.labels.masks import polygons_mask
+from sightbook.synth import degrade
 
 Image = NDArray[np.uint8]
+
+Mirror = Literal["none", "horizontal", "all", "turns"]
+"""How pictures are mirrored and turned, see `mirror`."""
 
 MIN_VISIBLE = 0.3
 """Share of an object's area that must be left of it at the picture's edge."""
@@ -185,7 +188,7 @@ def jitter(
 def mirror(
     example: Example,
     rng: np.random.Generator,
-    how: Literal["none", "horizontal", "all", "turns"],
+    how: Mirror,
 ) -> Example:
     """Mirror or turn by quarters, each way as often.
 

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sightbook.defects.synth.surfaces import KINDS, render_surface
 from sightbook.detection.labels.annotations import ImageRecord
-from sightbook.detection.params import TrainDefects, TrainDetector
 from sightbook.detection.training import augment
-from sightbook.detection.training.augment import Example, Image, example_of
-from sightbook.headstamps.synth.photographs import render_headstamps
+from sightbook.detection.training.augment import Example, Image, Mirror, example_of
 from sightbook.images import ImageError, Skipped, open_image
 
 Draw = Callable[[int], tuple[Image, ImageRecord]]
 """Picture number i of an endless series."""
 
-HEADSTAMP_LABELS = ("casing", "primer")
+
+@dataclass(frozen=True)
+class Generator:
+    """What draws a line's pictures.
+
+    Attributes:
+        draw: a picture by seed and number, always the same one; can be pickled.
+        labels: the classes of what is on them, in order.
+    """
+
+    draw: Callable[[int, int], tuple[Image, ImageRecord]]
+    labels: tuple[str, ...]
+
+    def seeded(self, seed: int) -> Draw:
+        """The series of a seed."""
+        return partial(self.draw, seed)
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Variation:
 
     canvas: tuple[int, int]
     scales: tuple[float, float]
-    mirror: Literal["none", "horizontal", "all", "turns"]
+    mirror: Mirror
     photometric: float
     copy_paste: float
     mosaic: float
@@ -181,28 +194,6 @@ class ValidationPictures(Dataset):
 def collate_pictures(items: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """A batch is a list of each: pictures differ in size."""
     return {name: [item[name] for item in items] for name in items[0]}
-
-
-def drawer(params: TrainDetector, seed: int) -> tuple[Draw, tuple[str, ...]]:
-    """What draws the line's pictures, and its classes."""
-    if isinstance(params, TrainDefects):
-        kind, clean = params.kind, params.clean
-        usual = KINDS[kind].size
-        scale = min(1.0, 1.25 * params.size / max(usual))
-        width, height = (max(160, round(side * scale)) for side in usual)
-
-        def surface(index: int) -> tuple[Image, ImageRecord]:
-            sample = render_surface(seed, index, kind=kind, size=(width, height), clean_share=clean)
-            return sample.image, sample.record
-
-        return surface, KINDS[kind].labels
-    side = max(160, min(960, round(1.25 * params.size)))
-
-    def heads(index: int) -> tuple[Image, ImageRecord]:
-        sample = render_headstamps(seed, index, size=side)
-        return sample.image, sample.record
-
-    return heads, HEADSTAMP_LABELS
 
 
 def canvas_for(shapes: Sequence[tuple[int, int]], size: int, turns: bool) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.read import folds, read_annotations, read_version, split_annotations
 from sightbook.detection.labels.statistics import content_key
 from sightbook.detection.models.anchors import Sides
-from sightbook.detection.params import TrainDefects, TrainDetector, TrainHeadstamps
+from sightbook.detection.params import TrainDetector
+from sightbook.detection.training.augment import Mirror
 from sightbook.detection.training.loader import (
     Draw,
+    Generator,
     TrainingPictures,
     ValidationPictures,
     Variation,
     canvas_for,
-    drawer,
 )
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError, resolve_path
@@ -65,25 +66,36 @@ class DetectionSets:
         return self.truth.labels
 
 
-def detection_sets(params: TrainDetector, run: Run) -> DetectionSets:
+def detection_sets(
+    params: TrainDetector, run: Run, generator: Generator, mirror: Mirror
+) -> DetectionSets:
     """Read the labels, split them, and set up what draws the rest; of folds, those of the first.
+
+    Args:
+        params: of a line.
+        run: which pictures are skipped is written there.
+        generator: of the line's pictures.
+        mirror: how pictures are mirrored and turned, see `augment.mirror`.
 
     Raises:
         ParameterError: parameters and data do not go together; says why.
         DataError: the labels cannot be read, or have errors and `strict` is set.
     """
     if params.data == "synthetic":
-        return _drawn_sets(params)
+        return _drawn_sets(params, generator, mirror)
     if params.folds:
-        return next(fold_sets(params, run))
+        return next(fold_sets(params, run, generator, mirror))
     skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    return _own_sets(params, _read(params, skipped), skipped)
+    return _own_sets(params, _read(params, skipped), generator, mirror, skipped)
 
 
-def fold_sets(params: TrainDetector, run: Run) -> Iterator[DetectionSets]:
+def fold_sets(
+    params: TrainDetector, run: Run, generator: Generator, mirror: Mirror
+) -> Iterator[DetectionSets]:
     """The sets of each fold: a part of the groups is held back, all others are trained on.
 
-    What the data says of splits is left aside, except that a test part of it stays out.
+    What the data says of splits is left aside, except that a test part of it stays out. Arguments
+    as of `detection_sets`.
 
     Raises:
         DataError: there are fewer groups than folds; else as `detection_sets`.
@@ -95,7 +107,7 @@ def fold_sets(params: TrainDetector, run: Run) -> Iterator[DetectionSets]:
     pool = parts["train"].with_records(replace(record, split="") for record in everything)
     for outside, inside in folds(pool, params.folds, salt=str(params.seed)):
         cut = {**parts, "train": outside, "validation": inside}
-        yield _own_sets(params, cut, skipped)
+        yield _own_sets(params, cut, generator, mirror, skipped)
 
 
 def _read(params: TrainDetector, skipped: Skipped) -> dict[str, Annotations]:
@@ -129,15 +141,19 @@ def _read(params: TrainDetector, skipped: Skipped) -> dict[str, Annotations]:
 
 
 def _own_sets(
-    params: TrainDetector, parts: dict[str, Annotations], skipped: Skipped
+    params: TrainDetector,
+    parts: dict[str, Annotations],
+    generator: Generator,
+    mirror: Mirror,
+    skipped: Skipped,
 ) -> DetectionSets:
     train, truth = parts["train"], _readable(parts["validation"], skipped)
-    _check(params, train, truth)
-    draw = _drawer_beside(params, train) if params.own_share < 1 else None
+    _check(params, train, truth, mirror)
+    draw = _draw_beside(params, train, generator) if params.own_share < 1 else None
     shapes = [(record.width, record.height) for record in train.records]
     everything = [record for part in parts.values() for record in part.records]
     return DetectionSets(
-        _training(params, train.records, draw, train.labels, shapes, skipped),
+        _training(params, train.records, draw, train.labels, shapes, mirror, skipped),
         ValidationPictures(truth.records),
         truth,
         _sides(train.records, params.size),
@@ -153,9 +169,9 @@ def _own_sets(
     )
 
 
-def _drawn_sets(params: TrainDetector) -> DetectionSets:
-    draw, labels = drawer(params, params.seed)
-    unseen, _ = drawer(params, params.seed + VALIDATION_SEED)
+def _drawn_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> DetectionSets:
+    draw, labels = generator.seeded(params.seed), generator.labels
+    unseen = generator.seeded(params.seed + VALIDATION_SEED)
     kept = [unseen(index) for index in range(params.validation_pictures)]
     records = [record for _, record in kept]
     truth = Annotations(tuple(records), labels)
@@ -166,7 +182,7 @@ def _drawn_sets(params: TrainDetector) -> DetectionSets:
             f"validation_pictures: none of {params.validation_pictures} has an object; raise it"
         )
     return DetectionSets(
-        _training(params, [], draw, labels, shapes, Skipped(params.max_bad)),
+        _training(params, [], draw, labels, shapes, mirror, Skipped(params.max_bad)),
         ValidationPictures(records, [image for image, _ in kept]),
         truth,
         _sides(samples, params.size),
@@ -186,13 +202,9 @@ def _training(
     draw: Draw | None,
     labels: tuple[str, ...],
     shapes: list[tuple[int, int]],
+    mirror: Mirror,
     skipped: Skipped,
 ) -> TrainingPictures:
-    mirror: Literal["none", "horizontal", "all", "turns"] = "none"
-    if isinstance(params, TrainDefects):
-        mirror = params.flip
-    elif isinstance(params, TrainHeadstamps) and params.turn:
-        mirror = "turns"
     variation = Variation(
         canvas_for(shapes, params.size, mirror in ("all", "turns")),
         (params.scale_min, params.scale_max),
@@ -207,7 +219,7 @@ def _training(
         draw,
         labels,
         variation,
-        masks=_has_masks(params),
+        masks=params.has_masks,
         count=params.pictures,
         own_share=params.own_share,
         seed=params.seed,
@@ -215,7 +227,7 @@ def _training(
     )
 
 
-def _check(params: TrainDetector, train: Annotations, truth: Annotations) -> None:
+def _check(params: TrainDetector, train: Annotations, truth: Annotations, mirror: Mirror) -> None:
     """Refuse what cannot be trained or would be trained wrongly."""
     for name, part in (("train", train), ("validation", truth)):
         if not any(not box.crowd for record in part.records for box in record.boxes):
@@ -224,26 +236,28 @@ def _check(params: TrainDetector, train: Annotations, truth: Annotations) -> Non
                 "an object; both need some: see validation and test"
             )
     boxes = [box for record in train.records for box in record.boxes if not box.crowd]
-    if _has_masks(params) and not all(box.polygons for box in boxes):
+    if params.has_masks and not all(box.polygons for box in boxes):
         bare = sum(not box.polygons for box in boxes)
         raise ParameterError(
             f"model: a Mask R-CNN learns outlines, and {bare} of {len(boxes)} objects have none; "
             "choose a fasterrcnn or dfine_nano"
         )
     written = any(box.attributes.get("text") or box.attributes.get("tokens") for box in boxes)
-    if isinstance(params, TrainDefects) and params.flip != "none" and written:
-        raise ParameterError("flip: there is text on the objects, which is not mirrored: set none")
+    if mirror in ("horizontal", "all") and written:
+        raise ParameterError(
+            f"data: there is text on the objects of {params.data}, which mirroring ({mirror}) "
+            "would spoil: leave pictures unmirrored (flip none)"
+        )
 
 
-def _drawer_beside(params: TrainDetector, own: Annotations) -> Draw:
-    draw, labels = drawer(params, params.seed)
-    unknown = [label for label in labels if label not in own.labels]
+def _draw_beside(params: TrainDetector, own: Annotations, generator: Generator) -> Draw:
+    unknown = [label for label in generator.labels if label not in own.labels]
     if unknown:
         raise ParameterError(
-            f"own_share: drawn pictures have {', '.join(labels)}, data has "
+            f"own_share: drawn pictures have {', '.join(generator.labels)}, data has "
             f"{', '.join(own.labels)}: they cannot be mixed; set own_share to 1"
         )
-    return draw
+    return generator.seeded(params.seed)
 
 
 def _readable(part: Annotations, skipped: Skipped) -> Annotations:
@@ -258,10 +272,6 @@ def _readable(part: Annotations, skipped: Skipped) -> Annotations:
         else:
             kept.append(record)
     return part.with_records(kept)
-
-
-def _has_masks(params: TrainDetector) -> bool:
-    return str(getattr(params, "model", "")).startswith("maskrcnn")
 
 
 def _sides(records: Sequence[ImageRecord], size: int) -> Sides:

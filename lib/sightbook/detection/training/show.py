@@ -1,4 +1,4 @@
-"""What `02_train_defects` and `02_train_headstamps` show."""
+"""What the training notebooks of detectors show."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def box_sizes(sets: DetectionSets) -> Plot:
 def anchor_table(sets: DetectionSets, params: TrainDetector) -> Table:
     """How well the model's anchors and those derived from the data suit the boxes to train on."""
     config = DetectorConfig(
-        params.model,  # type: ignore[attr-defined]
+        params.model,
         sets.labels,
         size=params.size,
         finest=params.finest,

@@ -1,8 +1,8 @@
-"""Training of both detection lines: what `02_train_defects` and `02_train_headstamps` launch."""
+"""Training of a detector on pictures that a line hands in, and cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightbook.detection.inference.predict import SHIPPED
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.masks import mask_polygons
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
@@ -30,7 +29,7 @@ from sightbook.detection.models.rcnn import (
 from sightbook.detection.params import TrainDetector
 from sightbook.detection.training.epoch_dump import leave_behind
 from sightbook.detection.training.loader import ValidationPictures, collate_pictures
-from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets, detection_sets, fold_sets
+from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets
 from sightbook.files import write_json
 from sightbook.inference.models import find_model
 from sightbook.runs import Run
@@ -46,15 +45,12 @@ NUMBERS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
 """COCO's figures that are told after each epoch, where there are such objects."""
 
 
-def train(params: TrainDetector, run: Run) -> dict[str, Any]:
-    """Train a detector, or one for each fold; the run folder holds everything afterwards.
+def train_detector(params: TrainDetector, run: Run, sets: DetectionSets) -> dict[str, Any]:
+    """Train a detector; the run folder holds everything afterwards.
 
     Returns:
-        Validation metrics of the best epoch; with `folds`, see `cross_validate`.
+        Validation metrics of the best epoch.
     """
-    if params.folds:
-        return cross_validate(params, run)
-    sets = detection_sets(params, run)
     if is_first_process():
         run.record(dataset=sets.fingerprint, pictures=sets.counts, classes=list(sets.labels))
         write_json(run.path / SPLITS_FILE, sets.splits)
@@ -64,8 +60,10 @@ def train(params: TrainDetector, run: Run) -> dict[str, Any]:
     return result.metrics
 
 
-def cross_validate(params: TrainDetector, run: Run) -> dict[str, Any]:
-    """Train `folds` detectors, each with another part of the groups held back.
+def cross_validate(
+    params: TrainDetector, run: Run, parts: Iterable[DetectionSets]
+) -> dict[str, Any]:
+    """Train a detector for each of `parts`, with another part of the groups held back in each.
 
     Each is judged as its last epoch left it: its best epoch would be chosen on the very pictures
     that it is judged on. Folds lie in ``fold-1`` ... of the run, each with its detector and with
@@ -78,7 +76,7 @@ def cross_validate(params: TrainDetector, run: Run) -> dict[str, Any]:
     """
     kept: list[dict[str, float]] = []
     folds: list[tuple[Annotations, dict[str, list[Box]]]] = []
-    for number, sets in enumerate(fold_sets(params, run), 1):
+    for number, sets in enumerate(parts, 1):
         folder = run.path / f"fold-{number}"
         folder.mkdir(exist_ok=True)
         print(f"fold {number} of {params.folds}: {sets.counts}", flush=True)
@@ -136,7 +134,7 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
         RunError: no such run, or one without a detector.
     """
     config = DetectorConfig(
-        name=params.model,  # type: ignore[attr-defined]
+        name=params.model,
         labels=sets.labels,
         size=params.size,
         finest=params.finest,
@@ -146,8 +144,7 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     )
     file = None
     if params.init not in ("scratch", "pretrained"):
-        shipped = SHIPPED.get(params.line, "")
-        file = find_model(params.line, params.init, WEIGHTS, shipped=shipped)
+        file = find_model(params.line, params.init, WEIGHTS)
         old = load_detector(file).config
         config = replace(config, channels=old.channels)
         if params.anchors == "default":  # its proposals are learnt for its anchors

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from sightbook.docclass.synth.palettes import Colour
+from sightbook.synth.fonts import matplotlib_font, open_font
+from sightbook.synth.lettering import overlap
 
 Canvas = NDArray[np.uint8]
 
@@ -31,14 +30,6 @@ _SYLLABLES = (
 def face(rng: np.random.Generator) -> int:
     """Choose a typeface, by number."""
     return int(rng.integers(len(_FACES)))
-
-
-@cache
-def _font(number: int, size: int) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / _FACES[number]), size)
 
 
 def word(rng: np.random.Generator) -> str:
@@ -87,7 +78,7 @@ def write(
         alpha: share of the colour.
     """
     size = max(5, round(height))
-    font_object = _font(font, size)
+    font_object = open_font(matplotlib_font(_FACES[font]), size, shaped=True)
     left, top, right, bottom = font_object.getbbox(text)
     if right <= left or bottom <= top:
         return 0.0
@@ -111,15 +102,12 @@ def stamp(
     canvas: Canvas, mask: NDArray[np.uint8], x: float, y: float, colour: Colour, alpha: float = 1.0
 ) -> None:
     """Blend a colour into the canvas where a mask says so; what lies outside is cut off."""
-    left, top = round(x), round(y)
-    height, width = canvas.shape[:2]
-    x0, y0 = max(0, left), max(0, top)
-    x1, y1 = min(width, left + mask.shape[1]), min(height, top + mask.shape[0])
-    if x0 >= x1 or y0 >= y1:
+    both = overlap(canvas, mask, round(x), round(y))
+    if both is None:
         return
-    cover = mask[y0 - top : y1 - top, x0 - left : x1 - left, None].astype(np.float32)
+    cover = mask[both[1]][..., None].astype(np.float32)
     cover *= alpha / 255
-    part = canvas[y0:y1, x0:x1]
+    part = canvas[both[0]]
     part[...] = part * (1 - cover) + np.asarray(colour, np.float32) * cover
 
 

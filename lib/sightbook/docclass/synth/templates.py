@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.draw_parallel import draw_parallel
 from sightbook.docclass.synth import parts
 from sightbook.docclass.synth.grounds import ground
 from sightbook.docclass.synth.lettering import digits, face, title, words, write
@@ -89,16 +87,8 @@ def write_templates(
     folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(count) if not (folder / f"{i:06d}.png").exists()]
     task = partial(_write_one, folder, seed, long_side)
-    # Fresh processes: a fork would inherit the locks of a notebook's threads.
-    context = (
-        ProcessPoolExecutor(min(workers, os.cpu_count() or 1), mp_context=get_context("spawn"))
-        if workers > 1 and len(missing) > 1
-        else nullcontext()
-    )
-    with context as workers_pool:
-        run = map if workers_pool is None else partial(workers_pool.map, chunksize=8)
-        for _ in run(task, missing):
-            pass
+    for _ in draw_parallel(task, missing, min(workers, os.cpu_count() or 1)):
+        pass
     return folder
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from sightbook.donut.synth import wording
 from sightbook.donut.synth.details import Box, Sheet, place_stamp
 from sightbook.donut.synth.guilloches import random_emblem, security_paper
-from sightbook.donut.synth.lettering import ink_at
 from sightbook.donut.synth.plans import Plan
+from sightbook.synth.lettering import ink_at
 
 
 def draw_surroundings(rng: np.random.Generator, sheet: Sheet, plan: Plan) -> None:

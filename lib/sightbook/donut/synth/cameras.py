@@ -7,8 +7,8 @@ small print is not destroyed where large print would be a little soft.
 import cv2
 import numpy as np
 
-from sightbook import degrade
-from sightbook.donut.synth.lettering import Picture
+from sightbook.synth import degrade
+from sightbook.synth.lettering import Picture
 
 
 def _optics(rng: np.random.Generator, picture: Picture, pitch: float, worst: float) -> Picture:

@@ -31,9 +31,9 @@ from sightbook.donut.synth.details import (
     write_fields,
 )
 from sightbook.donut.synth.guilloches import random_emblem, security_paper
-from sightbook.donut.synth.lettering import Picture, TextLayer, ink, ink_at
 from sightbook.donut.synth.papers import barcode, chip, draw_paper
 from sightbook.donut.synth.plans import Plan
+from sightbook.synth.lettering import Picture, TextLayer, ink, ink_at
 
 
 def draw_design(

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from sightbook.donut.synth import wording
 from sightbook.donut.synth.guilloches import iridescent
-from sightbook.donut.synth.lettering import (
+from sightbook.donut.synth.portraits import draw_portrait, draw_signature
+from sightbook.donut.synth.printing import print_lines
+from sightbook.synth.lettering import (
     Colour,
     Picture,
     TextLayer,
@@ -17,8 +19,6 @@ from sightbook.donut.synth.lettering import (
     ink,
     ink_at,
 )
-from sightbook.donut.synth.portraits import draw_portrait, draw_signature
-from sightbook.donut.synth.printing import print_lines
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in millimetres of the sheet
 FieldRow = Sequence[tuple[str, str, float]]  # label key or "", value, relative width

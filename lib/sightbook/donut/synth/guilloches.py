@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook.donut.synth.lettering import Picture, TextLayer, ink, smooth_colours
+from sightbook.synth.lettering import Picture, TextLayer, ink, smooth_colours
 
 _SHEETS = 36  # different guilloche sheets
 _EMBLEMS = 18  # different emblems

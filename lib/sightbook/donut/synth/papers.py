@@ -11,7 +11,8 @@ import numpy as np
 
 from sightbook.donut.synth import wording
 from sightbook.donut.synth.guilloches import random_emblem, security_paper
-from sightbook.donut.synth.lettering import (
+from sightbook.donut.synth.printing import print_lines
+from sightbook.synth.lettering import (
     Colour,
     Picture,
     TextLayer,
@@ -19,7 +20,6 @@ from sightbook.donut.synth.lettering import (
     ink_at,
     smooth_colours,
 )
-from sightbook.donut.synth.printing import print_lines
 
 CLUTTER = 28  # different ready-made papers that may lie around a document
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook.donut.synth.lettering import Colour, Picture
+from sightbook.synth.lettering import Colour, Picture
 
 WIDTH, HEIGHT = 192, 240  # pixels the portrait is drawn at, before it is scaled to the document
 

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.donut.mrz import ALPHABET
-from sightbook.donut.synth.fonts import (
+from sightbook.donut.synth.zone_fonts import (
     BASELINE,
     CAP_HEIGHT,
     CELL_HEIGHT,
@@ -25,6 +24,8 @@ from sightbook.donut.synth.fonts import (
     atlas,
     random_font,
 )
+from sightbook.synth import degrade
+from sightbook.synth.lettering import overlap
 
 LINE_SPACING = 2.5
 """Usual distance of baselines in units of the pitch (Doc 9303: 6.35 mm to 2.54 mm)."""
@@ -111,12 +112,10 @@ def print_lines(
 
 def _stamp(canvas: Gray, cell: Gray, x: int, y: int) -> None:
     """Lay one glyph's cell on the canvas, cut at the borders."""
-    height, width = cell.shape
-    top, left = max(0, y), max(0, x)
-    area = canvas[top : y + height, left : x + width]
-    if area.size:
-        part = cell[top - y : top - y + area.shape[0], left - x : left - x + area.shape[1]]
-        np.maximum(area, part, out=area)
+    both = overlap(canvas, cell, x, y)
+    if both is not None:
+        area = canvas[both[0]]
+        np.maximum(area, cell[both[1]], out=area)
 
 
 def _print_defects(rng: np.random.Generator, alpha: Gray, pitch: float, wear: float) -> Gray:

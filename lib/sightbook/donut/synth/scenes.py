@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook import degrade
 from sightbook.donut.synth.cameras import photograph, scan
-from sightbook.donut.synth.desks import desk
-from sightbook.donut.synth.lettering import Colour, Picture, ink
 from sightbook.donut.synth.papers import CLUTTER, clutter_paper
 from sightbook.donut.synth.plans import Plan
+from sightbook.synth import degrade
+from sightbook.synth.backgrounds import desk
+from sightbook.synth.fingers import draw_finger
+from sightbook.synth.lettering import Colour, Picture, ink
 
 STYLES = ("photo", "scan", "copy", "full")
 _MARGIN = 0.012  # share of the picture's longer side that stays free around the zone
@@ -19,10 +20,6 @@ _NARROWEST = 0.235  # zone width as a share of the picture's longer side: 300 of
 
 Matrix = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float64]
-
-_SKINS: list[Colour] = [
-    (236, 198, 172), (222, 176, 142), (190, 140, 104), (150, 102, 72), (104, 70, 50),
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -329,26 +326,4 @@ def _finger(rng: np.random.Generator, picture: Picture, placement: Placement, pl
     reach = np.linalg.norm(root_px - tip_px)
     root_px = tip_px + (root_px - tip_px) / max(float(reach), 1.0) * 90 * placement.scale
     thick = max(3, round(2 * radius * placement.scale))
-    pad = thick
-    low = np.maximum(np.floor(np.minimum(tip_px, root_px)).astype(int) - pad, 0)
-    high = np.minimum(np.ceil(np.maximum(tip_px, root_px)).astype(int) + pad, picture.shape[1::-1])
-    if np.any(low >= high):
-        return
-    mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-    a = tuple(int(v) for v in np.round(tip_px - low))
-    b = tuple(int(v) for v in np.round(root_px - low))
-    cv2.line(mask, a, b, 255, thick, cv2.LINE_AA)
-    round_off = cv2.blur(mask, (thick // 2 | 1, thick // 2 | 1))
-    skin = np.array(_SKINS[rng.integers(len(_SKINS))], np.float64)
-    ramp = np.linspace(0.55, 1.0, 256)[:, None, None]
-    flesh = cv2.LUT(cv2.merge([round_off] * 3), np.clip(skin * ramp, 0, 255).astype(np.uint8))
-    unit = (tip_px - root_px) / max(float(np.linalg.norm(tip_px - root_px)), 1.0)
-    middle = tip_px - low + unit * thick * 0.12
-    nail = tuple(int(v) for v in np.clip(skin * 1.08 + 6, 0, 255))
-    if rng.random() < 0.6:
-        cv2.ellipse(
-            flesh, (round(float(middle[0])), round(float(middle[1]))),
-            (max(1, round(thick * 0.3)), max(1, round(thick * 0.24))),
-            float(np.degrees(np.arctan2(unit[1], unit[0]))), 0, 360, nail, -1, cv2.LINE_AA,
-        )  # fmt: skip
-    ink(picture[low[1] : high[1], low[0] : high[0]], mask, flesh)
+    draw_finger(rng, picture, tip_px, root_px, thick)

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.donut.synth import wording
 from sightbook.donut.synth.guilloches import security_paper
-from sightbook.donut.synth.lettering import FACES, TextLayer
+from sightbook.synth import degrade
+from sightbook.synth.lettering import FACES, TextLayer, overlap
 
 ROWS = 160
 """Different rows of neighbouring text."""
@@ -223,11 +223,9 @@ def _write_row(
     scale = size / _ROW_SIZE
     columns, rows = max(2, round(row.shape[1] * scale)), max(2, round(row.shape[0] * scale))
     mask = cv2.resize(row, (columns, rows), interpolation=cv2.INTER_AREA)
-    top, left = round(base) - rows, round(x)
-    y, x_ = max(0, top), max(0, left)
-    area = page[y : max(y, round(base)), x_ : max(x_, left + columns)]
-    if area.size:
-        part = mask[y - top : y - top + area.shape[0], x_ - left : x_ - left + area.shape[1]]
+    both = overlap(page, mask, round(x), round(base) - rows)
+    if both is not None:
+        area, part = page[both[0]], mask[both[1]]
         # Printing inks let a little of the paper through: never quite black.
         cv2.multiply(area, 255 - cv2.convertScaleAbs(part, alpha=0.9 * dark), area, 1 / 255)
 

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
-from sightbook.donut.synth.fonts import random_font
 from sightbook.donut.synth.people import random_lines
 from sightbook.donut.synth.printing import print_lines
 from sightbook.donut.synth.surroundings import lay_on_desk, paper, write_neighbours
+from sightbook.donut.synth.zone_fonts import random_font
+from sightbook.synth import degrade
 
 ZONE_STREAM = 0x20E5
 """Third word of the seed, so that zones and documents of one seed are unrelated."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sightbook.headstamps.synth.layouts import Mark, Plan
 from sightbook.headstamps.synth.letters import Letter, place, strike
-from sightbook.headstamps.synth.metal import Floats, Room, clouds, metal_colour, reflect, slopes
+from sightbook.headstamps.synth.metal import Floats, Room, metal_colour, reflect, slopes
+from sightbook.synth.backgrounds import clouds
 
 Picture = NDArray[np.uint8]
 

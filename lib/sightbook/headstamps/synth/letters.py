@@ -13,7 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFont
+
+from sightbook.synth.fonts import matplotlib_font, open_font
+from sightbook.synth.lettering import overlap
 
 Mask = NDArray[np.uint8]
 Stroke = NDArray[np.float64]
@@ -176,7 +178,7 @@ def _width(char: str, die: Die) -> float:
     if char == " ":
         return 0.45 * die.aspect
     if die.face is not None:
-        font = _font(die.face)
+        font = open_font(die.face, _FACE_SIZE)
         return float(font.getlength(char)) / _cap_height(die.face) * 0.95
     share = _glyphs()[char][0]
     return share * die.aspect + die.weight
@@ -219,13 +221,14 @@ def _rounded(points: Stroke, roundness: float) -> Stroke:
 
 def _print(mask: Mask, radius: float, letter: Letter, face: Path) -> None:
     """A printed letter, turned to its place; into `mask`."""
-    core, (left, top) = _font(face).getmask2(letter.char, "L", anchor="ls")
+    font = open_font(face, _FACE_SIZE)
+    core, (left, top) = font.getmask2(letter.char, "L", anchor="ls")
     width, height = core.size
     if not width or not height:
         return
     glyph = np.frombuffer(bytes(core), np.uint8).reshape(height, width)
     cap = _cap_height(face)
-    advance = float(_font(face).getlength(letter.char))
+    advance = float(font.getlength(letter.char))
     scale = letter.height * radius / cap
     turn = math.radians(letter.rotation)
     rotate = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
@@ -239,12 +242,10 @@ def _print(mask: Mask, radius: float, letter: Letter, face: Path) -> None:
     # Reduced straight away, a letter of a hundred pixels would break up.
     soft = cv2.GaussianBlur(glyph, (0, 0), max(0.1, 0.35 / scale)) if scale < 0.7 else glyph
     turned = cv2.warpAffine(soft, matrix, (side, side), flags=cv2.INTER_LINEAR)
-    size = mask.shape[0]
-    rows = slice(max(y0, 0), min(y0 + side, size))
-    columns = slice(max(x0, 0), min(x0 + side, size))
-    part = mask[rows, columns]
-    cut = turned[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
-    np.maximum(part, cut, out=part)
+    both = overlap(mask, turned, int(x0), int(y0))
+    if both is not None:
+        part = mask[both[0]]
+        np.maximum(part, turned[both[1]], out=part)
 
 
 @cache
@@ -268,19 +269,10 @@ def _glyphs() -> dict[str, tuple[float, tuple[Stroke, ...]]]:
 @cache
 def _faces() -> tuple[Path, ...]:
     """Faces that come with matplotlib: the same everywhere."""
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     names = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral")
-    return tuple(folder / f"{name}.ttf" for name in names)
-
-
-@lru_cache(maxsize=16)
-def _font(face: Path) -> ImageFont.FreeTypeFont:
-    # The basic engine draws alike on every machine; raqm is not everywhere.
-    return ImageFont.truetype(str(face), _FACE_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    return tuple(matplotlib_font(f"{name}.ttf") for name in names)
 
 
 @lru_cache(maxsize=16)
 def _cap_height(face: Path) -> float:
-    return float(-_font(face).getbbox("H", anchor="ls")[1])
+    return float(-open_font(face, _FACE_SIZE).getbbox("H", anchor="ls")[1])

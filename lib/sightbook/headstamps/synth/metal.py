@@ -109,23 +109,3 @@ def slopes(height: Floats) -> tuple[Floats, Floats]:
     along = cv2.filter2D(height, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
     down = cv2.filter2D(height, cv2.CV_32F, kernel.T, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(along, np.float32), np.asarray(down, np.float32)
-
-
-def clouds(
-    rng: np.random.Generator, shape: tuple[int, int], cells: float, octaves: int = 3
-) -> Floats:
-    """Smooth noise of about unit deviation, its coarsest blobs `cells` to the longer side."""
-    rows, columns = shape
-    longest = max(shape)
-    total = np.zeros(shape, np.float32)
-    norm = 0.0
-    for octave in range(octaves):
-        count = cells * 2**octave
-        if count > longest / 1.5:
-            break
-        grid = (math.ceil(count * rows / longest) + 2, math.ceil(count * columns / longest) + 2)
-        values = rng.standard_normal(grid).astype(np.float32)
-        weight = 0.6**octave
-        total += weight * cv2.resize(values, (columns, rows), interpolation=cv2.INTER_CUBIC)
-        norm += weight**2
-    return total / np.float32(math.sqrt(norm) * 0.75 if norm else 1.0)

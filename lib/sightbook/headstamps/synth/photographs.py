@@ -7,18 +7,17 @@ nearly half of the heads are in no table of makers, so that a reader learns lett
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
+from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 from sightbook.headstamps.synth import scenes
 from sightbook.headstamps.synth.heads import MARGIN, Head, draw_head
@@ -35,6 +34,8 @@ from sightbook.headstamps.unroll import (
     upside_down,
 )
 from sightbook.images import save_image
+from sightbook.synth import degrade
+from sightbook.synth.backgrounds import draw_background
 
 Picture = NDArray[np.uint8]
 
@@ -88,7 +89,7 @@ def render_headstamps(seed: int, index: int, *, size: int = 640) -> HeadstampSam
     """
     rng = np.random.default_rng([seed, index, 0x4EAD])
     width, height = _shape(rng, size)
-    canvas = scenes.draw_background(rng, width, height)
+    canvas = draw_background(rng, width, height)
     clean = rng.random() < _CLEAN
     if clean or rng.random() < 0.15:
         scenes.draw_things(rng, canvas)
@@ -369,6 +370,8 @@ def write_headstamps(
 ) -> Annotations:
     """Draw photographs 0 to `count` - 1 into a folder's ``images``; the annotations are returned.
 
+    Cut off, the same call goes on where it stopped.
+
     Args:
         folder: made if missing; pictures of the same names in it are overwritten.
         count: how many pictures.
@@ -383,18 +386,21 @@ def write_headstamps(
     Raises:
         OSError: the folder cannot be written to.
     """
-    draw = partial(_write, Path(folder) / "images", seed, size)
-    if workers > 1 and count > 1:
-        # A fresh interpreter: forks of a process that runs threads (torch, OpenCV) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
-            found = list(pool.map(draw, range(count), chunksize=max(1, min(16, count // workers))))
-    else:
-        found = list(map(draw, range(count)))
-    return Annotations(tuple(found), LABELS, Path(folder))
+    folder = Path(folder)
+    images = folder / "images"
+    rows = draw_resumable(
+        partial(_write, images, seed, size),
+        range(count),
+        folder / JOURNAL,
+        origin={"drawn": "headstamps", "seed": seed, "size": size},
+        workers=workers,
+    )
+    records = tuple(ImageRecord.from_dict(row, images / row["name"]) for row in rows)
+    (folder / JOURNAL).unlink()
+    return Annotations(records, LABELS, folder)
 
 
-def _write(images: Path, seed: int, size: int, index: int) -> ImageRecord:
+def _write(images: Path, seed: int, size: int, index: int) -> dict[str, Any]:
     sample = render_headstamps(seed, index, size=size)
-    file = save_image(images / sample.record.name, sample.image, quality=95)
-    return replace(sample.record, image=file, group=Path(sample.record.name).stem)
+    save_image(images / sample.record.name, sample.image, quality=95)
+    return replace(sample.record, group=Path(sample.record.name).stem).to_dict()

@@ -6,18 +6,19 @@ write_strips(folder, 20_000, seed=1)
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.headstamps.synth.photographs import render_strip
 from sightbook.images import save_image
 from sightbook.ocr.data import ANNOTATIONS, IMAGES
-from sightbook.ocr.hiertext import write_hiertext
+from sightbook.ocr.hiertext import page_of, write_hiertext
 from sightbook.ocr.page import Line, Page, Paragraph
+from sightbook.validation import Report
 
 # Training moves a line's outline by a twentieth of its height inwards to a fifth outwards: this far
 # inside, what it cuts out is in the middle the whole strip, as a reader gets it.
@@ -29,6 +30,7 @@ def write_strips(folder: str | Path, count: int, seed: int, workers: int = 2) ->
 
     Strips on which nothing stands upright are left out, as recognisers train on lines with text;
     that letters on their heads are to be passed over they learn from the strips that have both.
+    Cut off, the same call goes on where it stopped.
 
     Args:
         folder: made if missing; files of the same names in it are overwritten.
@@ -46,28 +48,33 @@ def write_strips(folder: str | Path, count: int, seed: int, workers: int = 2) ->
     if count < 1:
         raise ValueError(f"count: {count} strips cannot be drawn; give 1 or more")
     folder = Path(folder)
-    draw = partial(_write, folder / IMAGES, seed)
-    if workers > 1 and count > 1:
-        # A fresh interpreter: forks of a process that runs threads (torch, OpenCV) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
-            drawn = list(pool.map(draw, range(count), chunksize=max(1, min(64, count // workers))))
-    else:
-        drawn = list(map(draw, range(count)))
-    pages = [page for page in drawn if page is not None]
+    rows = draw_resumable(
+        partial(_write, folder / IMAGES, seed),
+        range(count),
+        folder / JOURNAL,
+        origin={"drawn": "strips", "seed": seed},
+        workers=workers,
+    )
+    found = (page_of(row, row["image_id"], Report()) for row in rows if row is not None)
+    pages = [
+        page.with_image(folder / IMAGES / f"{page.image_id}.jpg")
+        for page in found
+        if page is not None
+    ]
     write_hiertext(pages, folder / ANNOTATIONS)
+    (folder / JOURNAL).unlink()
     return pages
 
 
-def _write(images: Path, seed: int, index: int) -> Page | None:
+def _write(images: Path, seed: int, index: int) -> dict[str, Any] | None:
     sample = render_strip(seed, index)
     if not sample.text:
         return None
     height, width = sample.image.shape
     name = f"strip_{seed}_{index:06d}"
-    image = save_image(images / f"{name}.jpg", sample.image, quality=95)
+    save_image(images / f"{name}.jpg", sample.image, quality=95)
     inset = _INSET * height
     left, top, right, bottom = inset, inset, width - inset, height - inset
     outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
     line = Line(outline, sample.text)
-    return Page(name, width, height, (Paragraph(outline, (line,)),), image)
+    return Page(name, width, height, (Paragraph(outline, (line,)),)).to_dict()

@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.ocr.alphabet import PRESETS, Encoder
-from sightbook.ocr.synth.fonts import Face, advance, faces, ink
 from sightbook.ocr.synth.texts import Texts
+from sightbook.synth import degrade
+from sightbook.synth.fonts import Face, faces
+from sightbook.synth.lettering import text_advance, text_ink
 
 LINE_HEIGHT = 64
 MIN_WIDTH, MAX_WIDTH = 10, 2400
@@ -69,7 +70,7 @@ def line_width(seed: int, index: int, settings: LineSettings) -> float:
     """About how many columns line `index` has, without drawing it: so batches are made by width."""
     plan = _plan(np.random.default_rng([seed, index, 1]), seed, index, settings)
     words = plan.text.split(" ")
-    wide = sum(advance(word, plan.face.path, plan.size) for word in words)
+    wide = sum(text_advance(word, plan.face.path, plan.size) for word in words)
     wide += plan.blank * (len(words) - 1) + plan.spacing * len(plan.text)
     below = 0.22 if set(plan.text) & set("gjpqy(),;[]{}|") else 0.0
     # Boxes are a quarter larger than letters: they grow on both sides.
@@ -163,7 +164,7 @@ def _set(plan: _Plan) -> tuple[Gray, NDArray[np.float32]]:
     for word in plan.text.split(" "):
         start = len(pieces)
         for letters in word if spaced else (word,):
-            drawn = ink(letters, face.path, size)
+            drawn = text_ink(letters, face.path, size)
             if drawn.mask.size:
                 pieces.append((drawn.mask, round(pen) + drawn.left, drawn.top))
             pen += drawn.advance + spaced
@@ -224,7 +225,7 @@ def _clutter(
     else:  # neighbours
         for sign in rng.permutation([-1, 1])[: int(rng.integers(1, 3))]:
             word = Texts(rng).line(max(3, int(width / (0.55 * size))))
-            drawn = ink(word, face.path, size)
+            drawn = text_ink(word, face.path, size)
             if not drawn.mask.size:
                 continue
             pitch = round(size * rng.uniform(1.05, 1.5)) * int(sign)

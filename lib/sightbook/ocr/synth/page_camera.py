@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
 from sightbook.ocr.synth.page_ink import Image
+from sightbook.synth import degrade
 
 Look = Literal["fax", "scan", "copy", "photo", "digital"]
 Floats = NDArray[np.float32]

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from sightbook.ocr.synth import fonts
+from sightbook.synth import fonts
+from sightbook.synth.lettering import text_ink
 
 Role = Literal["text", "typed", "hand"]
 Families = dict[Role, tuple[tuple[fonts.Face, ...], ...]]
@@ -66,7 +67,7 @@ def cast(rng: np.random.Generator, which: str, validation: bool) -> Cast:
     """The typefaces of `fonts.faces`, sorted by role.
 
     Raises:
-        ParameterError: as :func:`sightbook.ocr.synth.fonts.faces` does.
+        ParameterError: as :func:`sightbook.synth.fonts.faces` does.
     """
     common, odd = _sorted_faces(which, validation)
     return Cast(rng, common, odd)
@@ -93,7 +94,7 @@ def _sorted_faces(
 
 
 def _monospaced(face: fonts.Face) -> bool:
-    narrow, wide = (fonts.ink(c, face.path, fonts.MEASURE).advance for c in "iM")
+    narrow, wide = (text_ink(c, face.path, fonts.MEASURE).advance for c in "iM")
     return narrow == wide
 
 

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from sightbook.data.text_tables import read_table
 from sightbook.ocr.synth.page_ink import Hand, Row, Sheet, fitted, write
 from sightbook.ocr.synth.page_marks import by_hand, rule
 from sightbook.ocr.synth.page_prose import long_date, title_words
 
-LABELS = (
-    "Account No.", "Address", "Amount", "Approved by", "Area code", "Authorized by", "Birth date",
-    "Brand", "Budget code", "Charge to", "City", "Client", "Comments", "Company", "Contact person",
-    "Contract No.", "Copies to", "Cost center", "Country", "Date", "Date received", "Date required",
-    "Deliver to", "Department", "Description", "Distribution", "Division", "Due date", "Effective",
-    "Estimated cost", "Extension", "Fax number", "File No.", "From", "Initials", "Invoice No.",
-    "Issued to", "Item", "Job title", "Location", "Manager", "Market", "Material", "Method",
-    "Name", "Number of pages", "Objective", "Order No.", "Origin", "Period", "Phone", "Position",
-    "Prepared by", "Price", "Product", "Project", "Purpose", "Quantity", "Reason", "Received by",
-    "Reference", "Region", "Remarks", "Requested by", "Results", "Reviewed by", "Sample No.",
-    "Schedule", "Section", "Serial No.", "Ship to", "Signature", "Size", "Source", "State",
-    "Status", "Subject", "Submitted by", "Supervisor", "Supplier", "Telephone", "Terms", "Test",
-    "Time", "Title", "To", "Total", "Total amount", "Type", "Unit", "Vendor", "Weight", "Year",
-    "ZIP code",
-)  # fmt: skip
+LABELS = tuple(read_table(Path(__file__).parent / "words" / "form_labels.txt")[""])
 
 
 @dataclass(frozen=True)

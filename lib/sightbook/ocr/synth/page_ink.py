@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.ocr.page import Points, rectangle
-from sightbook.ocr.synth import fonts
 from sightbook.ocr.synth.page_faces import Cast
 from sightbook.ocr.synth.texts import Texts
+from sightbook.synth import fonts
+from sightbook.synth.lettering import Ink, overlap, text_ink
 
 Image = NDArray[np.uint8]
 Align = Literal["left", "right", "centre", "justify"]
@@ -97,7 +98,7 @@ class Hand:
             return text
         return "".join(c for c in text if c in self.face.characters)
 
-    def shape(self, word: str) -> fonts.Ink:
+    def shape(self, word: str) -> Ink:
         """The ink of a word that was spelled."""
         return _shape(word, self.face.path, self.px, self.stretch, self.bold, self.slant)
 
@@ -110,12 +111,12 @@ class Hand:
 
 @lru_cache(maxsize=4096)
 def _blank(font: Path, px: int) -> float:
-    return fonts.ink("o o", font, px).advance - fonts.ink("oo", font, px).advance
+    return text_ink("o o", font, px).advance - text_ink("oo", font, px).advance
 
 
 @lru_cache(maxsize=20_000)
-def _shape(text: str, font: Path, px: int, stretch: float, bold: bool, slant: float) -> fonts.Ink:
-    ink = fonts.ink(text, font, px)
+def _shape(text: str, font: Path, px: int, stretch: float, bold: bool, slant: float) -> Ink:
+    ink = text_ink(text, font, px)
     mask, left = ink.mask, ink.left
     if not mask.size:
         return replace(ink, advance=ink.advance * stretch)
@@ -133,7 +134,7 @@ def _shape(text: str, font: Path, px: int, stretch: float, bold: bool, slant: fl
         thick[:, :-1] = mask
         np.maximum(thick[:, 1:], mask, out=thick[:, 1:])
         mask = thick
-    return fonts.Ink(mask, left, ink.top, ink.advance * stretch + bold)
+    return Ink(mask, left, ink.top, ink.advance * stretch + bold)
 
 
 @dataclass
@@ -189,13 +190,11 @@ class Sheet:
 
 def blend(pixels: Image, mask: Image, x: int, y: int, ink: int) -> None:
     """Lay ink through a mask whose top left corner is at (x, y); what sticks out is cut off."""
-    height, width = mask.shape
-    x0, y0 = max(0, x), max(0, y)
-    x1, y1 = min(pixels.shape[1], x + width), min(pixels.shape[0], y + height)
-    if x1 <= x0 or y1 <= y0:
+    both = overlap(pixels, mask, x, y)
+    if both is None:
         return
-    part = mask[y0 - y : y1 - y, x0 - x : x1 - x].astype(np.int32)
-    under = pixels[y0:y1, x0:x1]
+    part = mask[both[1]].astype(np.int32)
+    under = pixels[both[0]]
     paper = under.astype(np.int32)
     paper += ((ink - paper) * part + 127) // 255
     under[...] = paper

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from sightbook.ocr.page import rectangle
-from sightbook.ocr.synth import fonts
 from sightbook.ocr.synth.page_ink import Hand, Image, Mark, Row, Sheet, blend, write, write_turned
+from sightbook.synth import fonts
 
 Style = Literal["solid", "dashed", "dotted"]
 

@@ -7,9 +7,7 @@ copied and scanned, because those are what is hard.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.ocr.hiertext import write_hiertext
+from sightbook.data.draw_parallel import JOURNAL, draw_resumable
+from sightbook.files import atomic_file
+from sightbook.ocr.hiertext import page_of, write_hiertext
 from sightbook.ocr.page import Page, PageBuilder, Word
 from sightbook.ocr.synth import (
     page_faces,
@@ -32,6 +32,7 @@ from sightbook.ocr.synth import (
 from sightbook.ocr.synth.page_camera import Lie, Look, draw_lie, expose
 from sightbook.ocr.synth.page_ink import Image, Sheet
 from sightbook.ocr.synth.texts import Texts, read_words
+from sightbook.validation import Report
 
 ASCII = "".join(map(chr, range(33, 127)))
 """What random strings are made of unless another alphabet is given."""
@@ -130,7 +131,7 @@ def render_page(
         size: (width, height) in pixels; drawn if not given.
         kind: one of :data:`KINDS`; drawn if not given.
         validation: draws other pages, set in the typefaces that are kept for validation.
-        fonts: typefaces, as :func:`sightbook.ocr.synth.fonts.faces` takes them.
+        fonts: typefaces, as :func:`sightbook.synth.fonts.faces` takes them.
         alphabet: what random strings are made of.
         words: file of words to use beside the built-in ones.
 
@@ -231,20 +232,22 @@ def write_pages(
     seed: int,
     workers: int = 2,
     *,
-    validation: bool = False,
+    held_back: int = 0,
     fonts: str = "embedded",
     alphabet: str = ASCII,
     words: str = "",
 ) -> Path:
     """Draw pages 0 to `count` - 1 into a folder: ``images/*.png`` and ``annotations.jsonl``.
 
+    Cut off, the same call goes on where it stopped.
+
     Args:
         folder: made if missing; pages of the same names in it are overwritten.
         count: how many pages.
         seed: of the set.
-        workers: processes that draw.
-        validation: as in :func:`render_page`, as are the others.
-        fonts: typefaces.
+        workers: processes that draw; the pages are the same for any number of them.
+        held_back: how many pages of `validation` (see :func:`render_page`) follow them.
+        fonts: typefaces, as in :func:`render_page`, as are the others.
         alphabet: of random strings.
         words: file of words.
 
@@ -252,27 +255,26 @@ def write_pages(
         The annotations' file.
     """
     folder = Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    draw = partial(
-        _write_page, folder / "images", seed,
-        validation=validation, fonts=fonts, alphabet=alphabet, words=words,
-    )  # fmt: skip
-    if workers > 1 and count > 1:
-        # A fresh interpreter: forks of a process that runs threads (torch, OpenCV) may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, count), mp_context=context) as pool:
-            pages = list(pool.map(draw, range(count), chunksize=max(1, min(16, count // workers))))
-    else:
-        pages = list(map(draw, range(count)))
+    how: dict[str, Any] = {"fonts": fonts, "alphabet": alphabet, "words": words}
+    rows = draw_resumable(
+        partial(_write_page, folder / "images", seed, **how),
+        [(False, index) for index in range(count)] + [(True, index) for index in range(held_back)],
+        folder / JOURNAL,
+        origin={"drawn": "pages", "seed": seed, "count": count, **how},
+        workers=workers,
+    )
     target = folder / "annotations.jsonl"
-    write_hiertext(pages, target)
+    pages = (page_of(row, row["image_id"], Report()) for row in rows)
+    write_hiertext((page for page in pages if page is not None), target)
+    (folder / JOURNAL).unlink()
     return target
 
 
-def _write_page(images: Path, seed: int, index: int, **how: Any) -> Page:
-    cv2.setNumThreads(1)  # the pages are what runs side by side
-    sample = render_page(seed, index, **how)
+def _write_page(images: Path, seed: int, page: tuple[bool, int], **how: Any) -> dict[str, Any]:
+    validation, index = page
+    sample = render_page(seed, index, validation=validation, **how)
     path = images / f"{sample.page.image_id}.png"
-    if not cv2.imwrite(str(path), sample.image):
-        raise OSError(f"{path}: cannot be written; is the disk full or the folder read-only?")
-    return sample.page.with_image(path)
+    with atomic_file(path) as beside:
+        if not cv2.imwrite(str(beside), sample.image):
+            raise OSError(f"{path}: cannot be written; is the disk full or the folder read-only?")
+    return sample.page.to_dict()

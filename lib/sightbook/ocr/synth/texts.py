@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sightbook.data.text_tables import read_table
 from sightbook.params import ParameterError, resolve_path
 
 
 def _list(name: str) -> tuple[str, ...]:
-    return tuple((Path(__file__).parent / "words" / f"{name}.txt").read_text("utf-8").split())
+    rows = read_table(Path(__file__).parent / "words" / f"{name}.txt")[""]
+    return tuple(" ".join(rows).split())
 
 
 # Ordinary English, most frequent first; what stands before the fields of forms; people.

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
+from sightbook.synth import degrade
+from sightbook.synth.backgrounds import small_background
+from sightbook.synth.fingers import draw_flat_finger
 
 Image = NDArray[np.uint8]
 
@@ -26,7 +28,7 @@ _FIELDS = 96
 def background_bank(size: int) -> Image:
     """Tables, cloth, paper, floors, desks with things on them; uint8 ``[192, size, size, 3]``."""
     rng = np.random.default_rng([_SEED, 1])
-    return np.stack([_background(rng, size) for _ in range(_BACKGROUNDS)])
+    return np.stack([small_background(rng, size) for _ in range(_BACKGROUNDS)])
 
 
 @cache
@@ -98,9 +100,7 @@ def _fingers(view: Image, rng: np.random.Generator, area: float) -> None:
         start, end = _on_side(a, side, size), _on_side(b, side, size)
         shade = rng.uniform(0.88, 1.0)
         color = tuple(float(v) for v in np.clip(skin * shade, 0, 255))
-        dark = tuple(0.7 * v for v in color)
-        cv2.line(view, start, end, dark, thickness + 2, cv2.LINE_AA)
-        cv2.line(view, start, end, color, thickness, cv2.LINE_AA)
+        draw_flat_finger(view, end, start, thickness, color)
 
 
 def _on_side(point: tuple[float, float], side: int, size: int) -> tuple[int, int]:
@@ -137,104 +137,3 @@ def _thing(view: Image, rng: np.random.Generator, area: float) -> None:
     cv2.ellipse(view, center, axes, angle, 0, 360, color, -1, cv2.LINE_AA)
     edge = tuple(0.6 * v for v in color)
     cv2.ellipse(view, center, axes, angle, 0, 360, edge, 1, cv2.LINE_AA)
-
-
-# --- backgrounds --------------------------------------------------------------------------------
-
-
-def _background(rng: np.random.Generator, size: int) -> Image:
-    kind = rng.random()
-    base = _surface_colour(rng)
-    if kind < 0.2:
-        ground = np.full((size, size, 3), base, np.float32)
-    elif kind < 0.45:
-        ground = _grain(rng, size, base)
-    elif kind < 0.65:
-        ground = _cloudy(rng, size, base)
-    elif kind < 0.8:
-        ground = _woven(rng, size, base)
-    else:
-        ground = _tiles(rng, size, base)
-    picture = np.clip(ground, 0, 255).astype(np.uint8)
-    for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.5 else 0):
-        _litter(picture, rng)
-    picture = degrade.uneven_light(picture, rng, rng.uniform(0, 0.6))
-    if rng.random() < 0.5:
-        picture = degrade.gaussian_blur(picture, rng.uniform(0, 2.5))
-    return degrade.noise(picture, rng, rng.uniform(0, 8))
-
-
-def _surface_colour(rng: np.random.Generator) -> NDArray[np.float64]:
-    kind = rng.random()
-    if kind < 0.3:  # wood and skin-like browns
-        return np.array([165, 120, 80]) * rng.uniform(0.4, 1.4) + rng.uniform(-12, 12, 3)
-    if kind < 0.7:  # greys from black to white
-        return rng.uniform(10, 250) + rng.uniform(-8, 8, 3)
-    return rng.uniform(10, 245, 3)
-
-
-def _grain(rng: np.random.Generator, size: int, base: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Wood: long fibres, gently bent."""
-    rows = rng.standard_normal((size, 3)).astype(np.float32)
-    fibres = cv2.resize(rows, (size, size), interpolation=cv2.INTER_CUBIC)
-    fibres = cv2.GaussianBlur(fibres, (0, 0), rng.uniform(0.5, 3))
-    fibres = fibres / (fibres.std() + 1e-6)
-    if rng.random() < 0.5:
-        fibres = np.ascontiguousarray(fibres.T)
-    return base.astype(np.float32) * (1 + rng.uniform(0.03, 0.16) * fibres[..., None])
-
-
-def _cloudy(rng: np.random.Generator, size: int, base: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Stone, leather, carpet: noise at two scales."""
-    coarse = rng.standard_normal((rng.integers(3, 14),) * 2).astype(np.float32)
-    fine = rng.standard_normal((size // 2, size // 2)).astype(np.float32)
-    field = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
-    field = field + rng.uniform(0.1, 0.8) * cv2.resize(fine, (size, size))
-    return base.astype(np.float32) * (1 + rng.uniform(0.05, 0.3) * field[..., None])
-
-
-def _woven(rng: np.random.Generator, size: int, base: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Cloth and patterns: waves in two directions."""
-    ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-    angle, period = rng.uniform(0, math.pi), rng.uniform(3, 30)
-    u = xs * math.cos(angle) + ys * math.sin(angle)
-    v = ys * math.cos(angle) - xs * math.sin(angle)
-    wave = np.sin(2 * math.pi * u / period) * np.sin(
-        2 * math.pi * v / (period * rng.uniform(0.5, 2))
-    )
-    if rng.random() < 0.4:
-        wave = np.sign(wave)
-    other = _surface_colour(rng)
-    share = (0.5 + 0.5 * wave[..., None]) * rng.uniform(0.1, 1.0)
-    return (base * (1 - share) + other * share).astype(np.float32)
-
-
-def _tiles(rng: np.random.Generator, size: int, base: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Edges of tables, keyboards, books: large areas of other colours with straight borders."""
-    picture = np.full((size, size, 3), base, np.float32)
-    for _ in range(int(rng.integers(1, 6))):
-        x, y = rng.uniform(0, size, 2)
-        w, h = rng.uniform(0.2, 1.2, 2) * size
-        box = cv2.boxPoints(((float(x), float(y)), (float(w), float(h)), float(rng.uniform(0, 90))))
-        color = tuple(float(v) for v in _surface_colour(rng))
-        cv2.fillConvexPoly(picture, box.astype(np.int32), color, cv2.LINE_AA)
-    return picture
-
-
-def _litter(picture: Image, rng: np.random.Generator) -> None:
-    """Print, keys and pens on the table."""
-    size = picture.shape[0]
-    color = tuple(float(v) for v in rng.uniform(0, 255, 3))
-    x, y = (int(v) for v in rng.integers(0, size, 2))
-    kind = rng.random()
-    if kind < 0.4:
-        text = "".join(rng.choice(list("ABCDEFGHKLMNOPRSTUVWXYZ0123456789 "), 9))
-        scale = rng.uniform(0.3, 1.2)
-        cv2.putText(
-            picture, text, (x - 30, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA
-        )
-    elif kind < 0.7:
-        cv2.circle(picture, (x, y), int(rng.integers(3, size // 4)), color, -1, cv2.LINE_AA)
-    else:
-        end = (int(x + rng.integers(-size, size)), int(y + rng.integers(-size, size)))
-        cv2.line(picture, (x, y), end, color, int(rng.integers(1, 9)), cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Typefaces that pages and lines are set in, and the ink of words in them.
+"""Typefaces: the package's, matplotlib's, the machine's and the user's own.
 
 The `embedded` faces come with matplotlib and with this package, so that what is drawn from them is
 the same everywhere. `system` adds what the machine has, a folder adds what the user has; both make
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageFont
 
 from sightbook.params import ParameterError, resolve_path
+
+TYPEFACES = Path(__file__).parent / "typefaces"
+"""Fonts that come with this package; LICENSES.txt beside them says whose they are."""
 
 MEASURE = 100
 """Size, in pixels, at which a face is measured."""
@@ -56,23 +57,6 @@ class Face:
     def covers(self, text: str) -> bool:
         """Whether every character of a text can be drawn; blanks need no ink."""
         return self.characters.issuperset(text.replace(" ", ""))
-
-
-@dataclass(frozen=True)
-class Ink:
-    """The ink of a text in one face and size.
-
-    Attributes:
-        mask: coverage, uint8 ``[h, w]`` without empty margins; ``[0, 0]`` for blanks.
-        left: from the pen's start to the first column, pixels.
-        top: from the baseline to the first row, negative above it.
-        advance: how far the pen moves.
-    """
-
-    mask: NDArray[np.uint8]
-    left: int
-    top: int
-    advance: float
 
 
 def faces(which: str = "embedded", *, validation: bool | None = None) -> tuple[Face, ...]:
@@ -116,47 +100,36 @@ def reserved(family: str) -> bool:
     return value % 6 == 0
 
 
-@lru_cache(maxsize=60_000)
-def ink(text: str, path: Path, size: int) -> Ink:
-    """Draw a text without a canvas; kept, as words come again and again.
-
-    Args:
-        text: one line.
-        path: of the face.
-        size: in pixels (of the em).
-    """
-    font = _font(path, size)
-    core, (left, top) = font.getmask2(text, "L", anchor="ls")
-    width, height = core.size
-    advance = float(font.getlength(text))
-    if not width or not height:
-        return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
-    mask = np.frombuffer(bytes(core), np.uint8).reshape(height, width)
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
-    tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Ink(tight, int(left + columns[0]), int(top + rows[0]), advance)
-
-
-@lru_cache(maxsize=60_000)
-def advance(text: str, path: Path, size: int) -> float:
-    """How far the pen moves over a text, pixels."""
-    return float(_font(path, size).getlength(text))
+def matplotlib_font(name: str) -> Path:
+    """A font file that comes with matplotlib, such as "DejaVuSans.ttf"."""
+    return _matplotlib_folder() / name
 
 
 @lru_cache(maxsize=2048)
-def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
-    # The basic engine draws alike on every machine; raqm is not everywhere.
-    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+def open_font(path: Path, size: float, *, shaped: bool = False) -> ImageFont.FreeTypeFont:
+    """Open a font file to draw with.
+
+    Args:
+        path: of the file.
+        size: of the em, pixels.
+        shaped: lays text out with ligatures and kerning by raqm where Pillow has it. By default
+            letters are set one by one, by the engine that is in every Pillow: the same text is the
+            same picture on every machine.
+    """
+    engine = None if shaped else ImageFont.Layout.BASIC
+    return ImageFont.truetype(str(path), size, layout_engine=engine)
+
+
+@cache
+def _matplotlib_folder() -> Path:
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 @cache
 def _embedded() -> tuple[Face, ...]:
-    import matplotlib
-
-    own = Path(__file__).parents[2] / "donut" / "synth" / "typefaces"
-    folders = (Path(matplotlib.get_data_path()) / "fonts" / "ttf", own)
+    folders = (_matplotlib_folder(), TYPEFACES)
     return _measured([path for folder in folders for path in sorted(folder.glob("*.[ot]tf"))])
 
 
@@ -188,6 +161,7 @@ def _measure(path: Path) -> Face | None:
     try:
         with TTFont(path, fontNumber=0, lazy=True) as file:
             characters = frozenset(map(chr, file.getBestCmap() or ()))
+        # Opened for this once: a machine may have thousands, too many to keep.
         font = ImageFont.truetype(str(path), MEASURE, layout_engine=ImageFont.Layout.BASIC)
     except (TTLibError, OSError, KeyError, ValueError, AttributeError):
         return None

@@ -11,16 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from sightbook.donut.mrz import ALPHABET
-
-FOLDER = Path(__file__).parent / "typefaces"
+from sightbook.synth.fonts import TYPEFACES, open_font
 
 FACES: dict[str, float] = {
     "OCRB.otf": 50.0,
@@ -35,7 +33,7 @@ FACES: dict[str, float] = {
     "ZoneTypewriter.otf": 3.0,
     "ZoneTypewriterBold.otf": 2.0,
 }
-"""Files in ``typefaces/`` and how often each is drawn; four zones in five are OCR-B."""
+"""Files in ``fonts.TYPEFACES`` and how often each is drawn; four zones in five are OCR-B."""
 
 CAP_HEIGHT = 1.05
 """Height of capitals in units of the pitch that every face is scaled to (OCR-B: 1.0 to 1.1)."""
@@ -162,12 +160,8 @@ def _reweigh(master: NDArray[np.uint8], change: float) -> NDArray[np.uint8]:
 @cache
 def _master(face: str, pitch: int) -> NDArray[np.uint8]:
     """Draw the 37 characters with capitals ``CAP_HEIGHT`` tall, uint8 ``[37, h, w]``."""
-    path = str(FOLDER / face)
-    probe = ImageFont.truetype(path, 1000, layout_engine=ImageFont.Layout.BASIC)
-    _, top, _, bottom = probe.getbbox("H", anchor="ls")
-    size = 1000 * CAP_HEIGHT * pitch / (bottom - top)
-    # The basic layout engine is in every Pillow: the same glyphs on every machine.
-    font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+    _, top, _, bottom = open_font(TYPEFACES / face, 1000).getbbox("H", anchor="ls")
+    font = open_font(TYPEFACES / face, 1000 * CAP_HEIGHT * pitch / (bottom - top))
     height, width = round(CELL_HEIGHT * pitch), round(CELL_WIDTH * pitch)
     cells = np.zeros((len(ALPHABET), height, width), dtype=np.uint8)
     for index, character in enumerate(ALPHABET):

@@ -1,23 +1,27 @@
-"""Ordinary print for the drawn documents: fonts, text layers and ink.
+"""Text as coverage masks, and the ink that is laid through them.
 
-The machine-readable zone has its own printer (``printing.py``); everything else on a document
-(titles, labels, values, letters, receipts) is written here with the fonts that come with
-matplotlib, so that no font has to be installed.
+:func:`text_ink` gives the mask of a word in any font file; a :class:`TextLayer` is a whole sheet on
+which lines are set with the fonts that come with matplotlib, so that no font has to be installed.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from sightbook.synth.fonts import matplotlib_font, open_font
+
 # uint8 throughout; OpenCV's stubs promise no more than "some numbers".
 Picture = npt.NDArray[Any]
 Colour = tuple[int, int, int]
+Window = tuple[slice, slice]
 
 FACES: dict[str, str] = {
     "sans": "DejaVuSans.ttf",
@@ -34,17 +38,55 @@ FACES: dict[str, str] = {
 }
 
 
-@lru_cache(maxsize=512)
-def _font(face: str, half_pixels: int) -> ImageFont.FreeTypeFont:
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / FACES[face]
-    # The basic layout engine is in every Pillow; the shaping one is not, and would make the
-    # same sample look different on different machines.
-    return ImageFont.truetype(str(path), half_pixels / 2, layout_engine=ImageFont.Layout.BASIC)
+@dataclass(frozen=True)
+class Ink:
+    """The ink of a text in one face and size.
+
+    Attributes:
+        mask: coverage, uint8 ``[h, w]`` without empty margins; ``[0, 0]`` for blanks.
+        left: from the pen's start to the first column, pixels.
+        top: from the baseline to the first row, negative above it.
+        advance: how far the pen moves.
+    """
+
+    mask: npt.NDArray[np.uint8]
+    left: int
+    top: int
+    advance: float
+
+
+@lru_cache(maxsize=60_000)
+def text_ink(text: str, path: Path, size: int) -> Ink:
+    """Draw a text without a canvas; kept, as words come again and again.
+
+    Args:
+        text: one line.
+        path: of the face.
+        size: in pixels (of the em).
+    """
+    font = open_font(path, size)
+    core, (left, top) = font.getmask2(text, "L", anchor="ls")
+    width, height = core.size
+    advance = float(font.getlength(text))
+    if not width or not height:
+        return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
+    mask = np.frombuffer(bytes(core), np.uint8).reshape(height, width)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return Ink(np.zeros((0, 0), np.uint8), 0, 0, advance)
+    tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Ink(tight, int(left + columns[0]), int(top + rows[0]), advance)
+
+
+@lru_cache(maxsize=60_000)
+def text_advance(text: str, path: Path, size: int) -> float:
+    """How far the pen moves over a text, pixels."""
+    return float(open_font(path, size).getlength(text))
 
 
 def font(face: str, size: float) -> ImageFont.FreeTypeFont:
     """A face of ``FACES`` at ``size`` pixels, rounded to half a pixel (so that caching helps)."""
-    return _font(face, max(6, round(size * 2)))
+    return open_font(matplotlib_font(FACES[face]), max(6, round(size * 2)) / 2)
 
 
 class TextLayer:
@@ -122,14 +164,27 @@ def ink_at(
     strength: float = 1.0,
 ) -> None:
     """:func:`ink` for a small mask whose corner lies at (x, y) of ``image``; cut at its borders."""
+    both = overlap(image, mask, x, y)
+    if both is not None:
+        there, part = both
+        laid = colour if isinstance(colour, tuple) else colour[part]
+        ink(image[there], mask[part], laid, strength)
+
+
+def overlap(image: Picture, patch: Picture, x: int, y: int) -> tuple[Window, Window] | None:
+    """Where a patch whose corner lies at (x, y) of an image covers it.
+
+    Returns:
+        The window of the image and that of the patch, each rows and columns, of one size; None
+        where the patch lies outside.
+    """
     height, width = image.shape[:2]
     x0, y0 = max(x, 0), max(y, 0)
-    x1, y1 = min(x + mask.shape[1], width), min(y + mask.shape[0], height)
+    x1, y1 = min(x + patch.shape[1], width), min(y + patch.shape[0], height)
     if x0 >= x1 or y0 >= y1:
-        return
-    part = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
-    laid = colour if isinstance(colour, tuple) else colour[part]
-    ink(image[y0:y1, x0:x1], mask[part], laid, strength)
+        return None
+    there = slice(y0, y1), slice(x0, x1)
+    return there, (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
 
 
 def smooth_colours(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sightbook import degrade
+from sightbook.synth import degrade
 
 
 def checkerboard(height: int = 60, width: int = 90, side: int = 3) -> np.ndarray:

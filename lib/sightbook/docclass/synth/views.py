@@ -23,14 +23,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import degrade
-from sightbook.docclass.surroundings import (
+from sightbook.docclass.synth.backgrounds import (
     background_bank,
     corner_masks,
     glare_bank,
     light_bank,
     occlude,
 )
+from sightbook.synth import degrade
 
 if TYPE_CHECKING:
     from sightbook.docclass.store import Store

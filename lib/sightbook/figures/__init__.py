@@ -1,0 +1,1 @@
+"""Figures: what notebooks, reports and drawn copies of images share."""

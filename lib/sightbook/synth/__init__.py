@@ -1,0 +1,1 @@
+"""What the generators of several lines share: degradations, backgrounds, fonts and ink."""
