@@ -72,7 +72,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
     from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
+    from sightbook.detection.models.rcnn import new_detector
     from sightbook.detection.training.loader import TrainingPictures, Variation
     from sightbook.images import Skipped
     from sightbook.training import seed_everything
@@ -104,7 +104,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
         seed=0,
         skipped=Skipped(0),
     )
-    return build_detector(DetectorConfig(name, labels, size=size)), pictures, params
+    return new_detector(DetectorConfig(name, labels, size=size)), pictures, params
 
 
 def plain_loop(name: str, size: int, steps: int, batch: int) -> float:
@@ -260,13 +260,13 @@ def untrained(folder: Path, line: str) -> Path:
     everywhere, so it is no faster than a trained one."""
     from sightbook.detection.inference.graph import export_detector
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
+    from sightbook.detection.models.rcnn import new_detector
 
     labels = HEAD_LABELS if line == "headstamps" else KINDS["road"].labels
     name = "maskrcnn_mobilenet" if line == "headstamps" else "fasterrcnn_mobilenet"
     config = DetectorConfig(name, labels, size=512 if line == "headstamps" else 640)
     folder.mkdir()
-    return export_detector(build_detector(config).eval(), folder / MODEL, line)
+    return export_detector(new_detector(config).eval(), folder / MODEL, line)
 
 
 def median_ms(answer: Callable[[Image], object], images: list[Image]) -> float:

@@ -104,7 +104,7 @@ def test_int8_is_close_and_keeps_metadata(model_file, tmp_path):
 
 
 class Wide(torch.nn.Module):
-    """Weights large, small, too large and too small for fp16; and a recurrent one."""
+    """Weights that fp16 holds, that are too few, too large and too faint for it."""
 
     def __init__(self):
         super().__init__()
@@ -213,7 +213,7 @@ def test_weights_are_stored_as_fp16_only_where_scores_stay(wide_file, capsys):
 
         return gap
 
-    found = onnx.with_half_weights(wide_file, compare([0.1, 0.1, 0.1, 0.0]))
+    found = onnx.with_half_weights(wide_file, compare([0.1, 0.1, 0.1, 0.1, 0.0]))
     assert found == {"scores": 0.0, "lines": 3, "weights": "fp32"}
     assert wide_file.read_bytes() == before
     assert "stay fp32" in capsys.readouterr().out

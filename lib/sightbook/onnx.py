@@ -33,7 +33,7 @@ METADATA_KEY = "sightbook"
 HALF_SUFFIX = ":fp16"
 """Behind the name of a weight that :func:`store_half` keeps in half the bytes."""
 
-FEWEST = (4096, 16384, 65536)
+FEWEST = (1024, 4096, 16384, 65536)
 """Values from which on weights are stored as fp16, tried in turn: the small ones at a network's
 ends move scores most and take least room."""
 

@@ -19,7 +19,7 @@ from sightbook.detection.inference.graph import Graph, export_detector
 from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector
+from sightbook.detection.models.rcnn import new_detector
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError
 from sightbook.weights import save_weights
@@ -49,7 +49,7 @@ def trained(name, steps=2, **settings):
     """
     torch.manual_seed(3)
     config = DetectorConfig(name, LABELS, size=128, **settings)
-    detector = build_detector(config).train()
+    detector = new_detector(config).train()
     optimizer = torch.optim.AdamW(detector.parameters(), 1e-3)
     for step in range(steps):
         images, targets = [], []
@@ -281,7 +281,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     card = (run / "model_card.md").read_text()
     for told in (
         "# Model card: defects, run small",
-        "0.625 (0.500–0.750)",
+        "0.625 (0.500 to 0.750)",
         "defective from 0.400 on",
         "recall 0.960, precision 0.500",
         "| int8 |",

@@ -233,9 +233,9 @@ def test_without_a_training_the_shipped_model_is_taken_and_that_is_said(
 ) -> None:
     shipped = repository_root() / "outputs" / "reference" / "ocr" / "layout"
     assert chosen("layout", "latest") == shipped / "model.onnx"
-    assert "no layout model is trained yet" in capsys.readouterr().out
+    assert "no layout model of 'ocr' is trained yet" in capsys.readouterr().out
     assert chosen("layout", "rules") == "rules"
-    with pytest.raises(runs.RunError, match="no run, shipped model, folder or file 'missing'"):
+    with pytest.raises(runs.RunError, match="no run, folder or file 'missing'"):
         chosen("layout", "missing")
 
 
@@ -243,6 +243,8 @@ def test_the_models_asked_for_are_the_ones_that_read(
     folder: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
+    for name in ("d.onnx", "r.onnx"):
+        (folder / name).write_bytes(b"model")
 
     class Fake:
         def __init__(self, *models: str, **options: Any) -> None:
@@ -253,8 +255,8 @@ def test_the_models_asked_for_are_the_ones_that_read(
     monkeypatch.setattr("sightbook.ocr.predict.Predictor", Fake)
     wanted = params(
         folder,
-        detection="d.onnx",
-        recognition="r.onnx",
+        detection=str(folder / "d.onnx"),
+        recognition=str(folder / "r.onnx"),
         layout="rules",
         threads=2,
         beams=4,
@@ -263,7 +265,7 @@ def test_the_models_asked_for_are_the_ones_that_read(
     )
     result = module.run_evaluation(wanted)
     assert asked == {
-        "models": ("d.onnx", "r.onnx", "rules"),
+        "models": (folder / "d.onnx", folder / "r.onnx", "rules"),
         "threads": 2,
         "beams": 4,
         "boxes": "engine",

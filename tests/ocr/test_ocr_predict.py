@@ -98,7 +98,7 @@ def test_which_file_a_task_takes(models, tmp_path):
         Predictor(models, file)
     with pytest.raises(RunError, match=r"holds no layout/model\.onnx"):
         Predictor(models, models, models)
-    with pytest.raises(RunError, match="no run, shipped model, folder or file 'nothing'"):
+    with pytest.raises(RunError, match="no run, folder or file 'nothing'"):
         model_file("detection", "nothing")
     with pytest.raises(RunError, match=r"no finished training of 'ocr' holds a detection model"):
         model_file("detection", "latest")

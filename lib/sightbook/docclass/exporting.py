@@ -152,7 +152,7 @@ def measure(
         "batch1_ms": round(spent[1], 3),
         "batch64_ms": round(spent[64], 2),
         "embeddings_s": round((fixed or 64) / spent[64] * 1000),
-        "top1": round(identification(found, bootstrap=0).top1.value, 4),
+        "top1": round(identification(found, bootstrap=0).top1["value"] or 0.0, 4),
         "tpr_1e-2": round(pairs.at(1e-2).tpr, 4),
         "tpr_1e-3": round(pairs.at(1e-3).tpr, 4),
         "types": len(types.names),

@@ -55,6 +55,9 @@ def export_page_run(run: Path, params: ExportModel, facts: dict[str, Any]) -> Ex
         [measure(run, "float32", pages, ours)],
     )
     if params.int8:
+        for name, key in ((DECODER, "weights"), (MODEL, "encoder_weights")):
+            if stored[key] == "fp16":
+                onnx.store_half(run / "int8" / name)  # what int8 left as it was
         exported.variants.append(measure(run / "int8", "int8", pages, ours))
     write_atomic(run / "model_card.md", model_card(run, exported))
     return exported

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from sightbook import onnx
 from sightbook.detection.labels.annotations import Box, polygons_box
-from sightbook.detection.labels.checks import overlap
 from sightbook.headstamps.gazetteer import Candidate, Gazetteer, corrected, identify
 from sightbook.headstamps.unroll import (
     Ellipse,
@@ -42,6 +41,7 @@ from sightbook.headstamps.words import (
     ring_words,
     side_word,
 )
+from sightbook.metrics.polygons import box_iou
 from sightbook.ocr import engine
 from sightbook.ocr.engine import LineText
 
@@ -192,7 +192,7 @@ def box_ellipse(box: Box, size: tuple[int, int]) -> Ellipse:
         return ellipse_of_box(box.xyxy)
     # Of a mask in shreds the fit may lie anywhere.
     fits = polygons_box([np.clip(ellipse.polygon(), 0, size).astype(np.float32)])
-    return ellipse if overlap(fits, box.xyxy) > 0.5 else ellipse_of_box(box.xyxy)
+    return ellipse if box_iou(fits, box.xyxy) > 0.5 else ellipse_of_box(box.xyxy)
 
 
 def read_head(

@@ -22,6 +22,7 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.inference.models import find_model
+from sightbook.metrics.bootstrap import Figure, format_figure, values_of
 from sightbook.ocr import metrics, tesseract
 from sightbook.ocr.comparison import PageResult, WordMatch, compare_page, normal, word_height
 from sightbook.ocr.data import read_dataset
@@ -75,7 +76,7 @@ SUMMARY = ("words/F", "end_to_end/F", "lines/PQ", "paragraphs/PQ", "text/CER", "
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledPage:
     """A page whose text is known, and a way to its pixels."""
 
     page: Page
@@ -86,7 +87,7 @@ class Sample:
 class WordCase:
     """One true word and what became of it on its page."""
 
-    sample: Sample
+    sample: LabelledPage
     match: WordMatch
 
     @property
@@ -112,7 +113,7 @@ class Reading:
     pages: list[Page]
     results: list[PageResult]
     seconds: list[float]
-    figures: dict[str, metrics.Figure]
+    figures: dict[str, Figure]
 
     def by_height(self) -> list[dict[str, Any]]:
         """Of the words in each of :data:`HEIGHTS`: how many were found and how many read right."""
@@ -149,7 +150,7 @@ class Evaluation:
         problems: of the annotations.
     """
 
-    samples: list[Sample]
+    samples: list[LabelledPage]
     readings: dict[str, Reading]
     models: dict[str, str]
     skipped: dict[str, Any]
@@ -195,7 +196,9 @@ class Evaluation:
         rows = []
         for key, shown in SHOWN.items():
             row: dict[str, Any] = {"figure": shown}
-            row |= {name: _shown(reading.figures[key]) for name, reading in self.readings.items()}
+            row |= {
+                name: format_figure(reading.figures[key]) for name, reading in self.readings.items()
+            }
             rows.append({**row, "n": f"{self.reading.figures[key]['n']:,}"})
         seconds = {name: f"{_mean(r.seconds):.2f}" for name, r in self.readings.items()}
         return [*rows, {"figure": "seconds a page", **seconds, "n": f"{len(self.samples):,}"}]
@@ -204,7 +207,7 @@ class Evaluation:
         """Rows for display: each page's figures, the worst first."""
         rows = []
         for sample, result in zip(self.samples, self.reading.results, strict=True):
-            own = metrics.values(metrics.figures([result.counts]))
+            own = values_of(metrics.figures([result.counts]))
             row = {"page": sample.page.image_id, "words": len(result.words)}
             row |= {SHOWN[key]: round(own.get(key, 0.0), 4) for key in ("words/F", "end_to_end/F")}
             rows.append({**row, "CER of the page": round(own.get("text/CER", 0.0), 4)})
@@ -258,7 +261,7 @@ def evaluate(
 ) -> Evaluation:
     """Let readers read the same pages; the first of them must be :data:`MODEL`."""
     report, skipped = Report(), Skipped(params.max_bad)
-    samples: list[Sample] = []
+    samples: list[LabelledPage] = []
     pages: dict[str, list[Page]] = {name: [] for name in readers}
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for sample in read_samples(params, report, skipped):
@@ -289,7 +292,7 @@ def evaluate(
     return Evaluation(samples, readings, models or {}, skipped.to_dict(), report.to_dict())
 
 
-def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[Sample]:
+def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[LabelledPage]:
     """The pages to evaluate on; each one's pixels are read when asked for.
 
     Raises:
@@ -309,12 +312,12 @@ def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[
     # Evenly over the folder: neighbours in it are often alike.
     count = min(params.pages or len(pages), len(pages))
     chosen = np.linspace(0, len(pages) - 1, count).round().astype(int)
-    return [Sample(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
+    return [LabelledPage(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
 
 
-def synthetic_samples(seed: int, count: int) -> list[Sample]:
+def synthetic_samples(seed: int, count: int) -> list[LabelledPage]:
     """Generated pages in fonts that training has not seen; drawn again when asked for."""
-    return [Sample(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
+    return [LabelledPage(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
 
 
 def _drawn(seed: int, index: int) -> PageSample:
@@ -363,11 +366,3 @@ def _confidence(case: WordCase) -> float:
 
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else 0.0
-
-
-def _shown(figure: metrics.Figure) -> str:
-    if figure["value"] is None:
-        return "nothing to count"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

@@ -392,7 +392,7 @@ def _layout(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exported
 
 def _probabilities(scores: Scores) -> Scores:
     """Of beginning and end of a line, of each successor, of a paragraph in common."""
-    line_ends, next_word, same_paragraph = (part.astype(np.float32) for part in scores)
+    line_ends, next_word, same_paragraph = scores
     likely = np.exp(next_word - next_word.max(axis=-1, keepdims=True))
     return sigmoid(line_ends), likely / likely.sum(axis=-1, keepdims=True), sigmoid(same_paragraph)
 

@@ -68,6 +68,8 @@ def export_detection(
         onnx.quantize_dynamic(file, target)
     compare = partial(parity_of, detector, pictures=pictures)
     parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
+    if params.int8 and parity["weights"] == "fp16":
+        onnx.store_half(target)  # what int8 left as it was
     sample = pixels_of(shrunk(pictures[0], detector.config.size))
     variants = [measure(file, "float32", line, truth, sample, params.repeats)]
     if params.int8:

@@ -10,6 +10,7 @@ longer side is `DetectorConfig.size`; that belongs to the model and is exported 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -107,7 +108,7 @@ def _in_full_precision(module: nn.Module, inputs: Any, output: Any) -> Any:
     return type(output)(_in_full_precision(module, inputs, part) for part in output)
 
 
-def build_detector(config: DetectorConfig) -> Detector:
+def new_detector(config: DetectorConfig) -> Detector:
     """Build a detector with weights drawn at random.
 
     Raises:
@@ -134,6 +135,15 @@ def build_detector(config: DetectorConfig) -> Detector:
             f"maps, the configuration {net.rpn.anchor_generator.num_anchors_per_location()}"
         )
     return Detector(config, net)
+
+
+def use_anchors(
+    detector: Detector, sizes: Sequence[Sequence[float]], ratios: Sequence[float]
+) -> None:
+    """Give an R-CNN other anchors, as many at each place; its weights stay."""
+    levels = tuple(map(tuple, sizes))
+    detector.config = replace(detector.config, anchor_sizes=levels, anchor_ratios=tuple(ratios))
+    detector.net.rpn.anchor_generator = _anchors(detector.config, levels)
 
 
 def anchor_levels(config: DetectorConfig) -> tuple[tuple[float, ...], ...]:
@@ -226,7 +236,7 @@ def load_detector(path: Path) -> Detector:
     Raises:
         WeightsError: as `load_network`.
     """
-    return load_network(path, lambda config: build_detector(DetectorConfig(**config)))
+    return load_network(path, lambda config: new_detector(DetectorConfig(**config)))
 
 
 # ------------------------------------------------------------------ R-CNNs
