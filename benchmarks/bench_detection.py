@@ -28,11 +28,12 @@ import cv2
 import numpy as np
 
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, Image, OnnxDetector
+from sightbook.detection.inference.predict import Image, OnnxDetector
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
 from sightbook.headstamps.synth.photographs import LABELS as HEAD_LABELS
 from sightbook.headstamps.synth.photographs import render_headstamps, render_strip
+from sightbook.inference.models import MODEL
 from sightbook.params import repository_root
 
 REFERENCE = repository_root() / "outputs" / "reference"
@@ -71,7 +72,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
     from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
+    from sightbook.detection.models.rcnn import new_detector
     from sightbook.detection.training.loader import TrainingPictures, Variation
     from sightbook.images import Skipped
     from sightbook.training import seed_everything
@@ -103,7 +104,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
         seed=0,
         skipped=Skipped(0),
     )
-    return build_detector(DetectorConfig(name, labels, size=size)), pictures, params
+    return new_detector(DetectorConfig(name, labels, size=size)), pictures, params
 
 
 def plain_loop(name: str, size: int, steps: int, batch: int) -> float:
@@ -259,13 +260,13 @@ def untrained(folder: Path, line: str) -> Path:
     everywhere, so it is no faster than a trained one."""
     from sightbook.detection.inference.graph import export_detector
     from sightbook.detection.models.config import DetectorConfig
-    from sightbook.detection.models.rcnn import build_detector
+    from sightbook.detection.models.rcnn import new_detector
 
     labels = HEAD_LABELS if line == "headstamps" else KINDS["road"].labels
     name = "maskrcnn_mobilenet" if line == "headstamps" else "fasterrcnn_mobilenet"
     config = DetectorConfig(name, labels, size=512 if line == "headstamps" else 640)
     folder.mkdir()
-    return export_detector(build_detector(config).eval(), folder / MODEL, line)
+    return export_detector(new_detector(config).eval(), folder / MODEL, line)
 
 
 def median_ms(answer: Callable[[Image], object], images: list[Image]) -> float:

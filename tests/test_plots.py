@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 from PIL import Image
@@ -62,6 +63,33 @@ def test_curves_have_a_panel_per_metric_and_a_line_per_side(tmp_path):
     for source in (tmp_path, tmp_path / "metrics.jsonl"):
         assert len(plots.curves(source, names=["loss"]).axes) == 1
     assert plots.curves([]).axes == []
+
+
+def test_what_is_logged_once_is_shown_if_asked_for():
+    rows = [{"step": step, "train/loss": 1.0, "seconds": 2.0} for step in (1, 2)]
+    rows.append({"step": 2, "validation/cer": 0.5})
+    assert plots.curve_names(rows) == ["loss"]
+    assert [ax.get_title(loc="left") for ax in plots.curves(rows).axes] == ["loss"]
+    assert len(plots.curves(rows, names=["cer"]).axes) == 1
+    assert plots.curves(rows, names=["map"]).axes == []
+
+
+def test_a_side_keeps_its_colour_whatever_is_shown():
+    rows = [{"step": step, "train/loss": 1.0, "validation/loss": 2.0} for step in (1, 2)]
+    rows += [{"step": step, "validation/cer": 0.5} for step in (1, 2)]
+    both, alone = plots.curves(rows, names=["loss"]), plots.curves(rows, names=["cer"])
+    colors = {line.get_label(): line.get_color() for line in both.axes[0].lines}
+    assert colors["train"] != colors["validation"]
+    assert alone.axes[0].lines[0].get_color() == colors["validation"]
+
+
+def test_a_figure_as_svg_repeats_and_keeps_its_ids_apart():
+    made = [plots.histogram([1, 2, 2], name="px").svg(name) for name in ("a b", "a b", "c")]
+    assert made[0].startswith("<svg") and made[0] == made[1]
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in made]
+    assert ids[0] and not ids[0] & ids[2]
+    used = set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', made[0]))
+    assert used and used <= ids[0]
 
 
 def test_many_steps_are_smoothed_without_lag():

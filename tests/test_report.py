@@ -15,7 +15,7 @@ from PIL import Image
 
 from sightbook import runs
 from sightbook.params import Parameters
-from sightbook.report import curves, landmarks, write_report
+from sightbook.report import landmarks, write_report
 
 
 class Train(Parameters):
@@ -136,19 +136,36 @@ def test_a_folder_that_is_no_run_still_has_a_page(tmp_path: Path) -> None:
     assert Page(write_report(folder)).sections == ["notebook-01_prepare_donut"]
 
 
-def test_curves_share_a_plot_by_metric() -> None:
-    rows = [
-        {"step": step, "time": 1.0, "train/loss": 1.0, "validation/loss": 2.0, "lr": None, "x": 3}
-        for step in range(3)
-    ]
-    drawn = curves(rows)
+def test_curves_share_a_plot_by_metric(tmp_path: Path) -> None:
+    run = runs.open_run("tiny", str(tmp_path / "r"), Parameters(), stage="train")
+    for step in range(3):
+        run.log(step, **{"train/loss": 1.0, "validation/loss": 2.0, "data_wait": 0.1, "x": 3})
+    run.log(3, **{"validation/once": 0.5})
+    drawn = write_report(run.path).read_text(encoding="utf-8")
     plots = re.findall(r"<svg.*?</svg>", drawn, flags=re.S)
-    assert len(plots) == 2  # loss and x: nothing to draw of lr, step or time
+    assert len(plots) == 2  # loss and x: nothing to draw of clocks, nor of a single point
     for plot in plots:
         xml.etree.ElementTree.fromstring(plot)
-    ids = re.findall(r'\bid="([^"]+)"', drawn)
-    assert len(ids) == len(set(ids))
-    assert curves(rows[:1]) == ""
+    ids = re.findall(r'\bid="([^"]+)"', "".join(plots))
+    assert ids and len(ids) == len(set(ids))
+
+
+def test_a_run_without_curves_has_no_section_for_them(tmp_path: Path) -> None:
+    run = runs.open_run("tiny", str(tmp_path / "r"), Parameters(), stage="train")
+    run.log(0, loss=1.0)
+    assert "curves" not in Page(write_report(run.path)).sections
+
+
+def test_names_and_values_are_text_not_markup(tmp_path: Path) -> None:
+    run = runs.open_run("tiny", str(tmp_path / "r"), Parameters(), stage="evaluate")
+    Image.new("RGB", (3, 3)).save(run.figures / "a<b>&.png")
+    run.finish({"<i>figure</i>": "<u>value</u>", "many<b>": {f"<s>{k}": 1 for k in range(30)}})
+    page = write_report(run.path)
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"<(i|u|s|b)>", text)
+    words = Page(page).words
+    for shown in ("<i>figure</i>", "<u>value</u>", "many<b>", "<s>29", "a<b>&"):
+        assert shown in words
 
 
 def test_landmarks_are_those_that_exist(folder: Path) -> None:

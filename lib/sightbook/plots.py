@@ -16,7 +16,7 @@ from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from sightbook.intervals import Interval, wilson
+from sightbook.metrics.intervals import Interval, wilson
 from sightbook.plot_style import (
     GRID,
     HEAT,
@@ -41,6 +41,7 @@ __all__ = [
     "bars",
     "case_grid",
     "confusion",
+    "curve_names",
     "curves",
     "draw_quads",
     "empty_plot",
@@ -160,42 +161,47 @@ def curves(
 ) -> Plot:
     """Metrics over steps: a panel for each metric, a colour for each side (train, validation).
 
+    The same curves stand in notebooks, in a run's figures and in its report. A loss that falls
+    twentyfold gets a logarithmic axis; a side keeps its colour whichever metrics are shown.
+
     Args:
         history: rows with ``step`` and metrics named ``side/metric``; or a ``metrics.jsonl``, or
             a run folder that holds one.
-        names: metrics to show (the part after the slash); all numbers by default, apart from
-            clocks and counters.
+        names: metrics to show (the part after the slash), be it one point; see
+            :func:`curve_names` for what is shown by default.
     """
-    rows = _rows(history)
-    series: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for row in rows:
-        for key, value in row.items():
-            side, _, name = key.rpartition("/")
-            wanted = name in names if names is not None else name not in _NO_METRICS
-            numeric = isinstance(value, int | float) and not isinstance(value, bool)
-            if wanted and numeric and math.isfinite(value):
-                sides = series.setdefault(name, {})
-                sides.setdefault(side, []).append((float(row.get("step", 0)), float(value)))
-    if not series:
+    series = _series(_rows(history))
+    wanted = _worth_a_curve(series) if names is None else [n for n in series if n in names]
+    if not wanted:
         return empty_plot("no metrics logged yet")
-    columns = min(3, len(series))
-    panels = math.ceil(len(series) / columns)
+    sides = dict.fromkeys(side for own in series.values() for side in own if side)
+    colors = {side: PALETTE[k % len(PALETTE)] for k, side in enumerate(sides)} | {"": PALETTE[0]}
+    columns = min(3, len(wanted))
+    panels = math.ceil(len(wanted) / columns)
     plot = Plot(4.4 * columns + 0.4, 3.0 * panels + 0.2)
-    colors: dict[str, str] = {}
-    for number, (name, sides) in enumerate(sorted(series.items(), key=_panel_order), start=1):
+    for number, name in enumerate(sorted(wanted, key=_panel_order), start=1):
         ax = plot.add_subplot(panels, columns, number)
         style_axes(ax, name.replace("_", " "))
-        for side, points in sides.items():
-            color = colors.setdefault(side, PALETTE[len(colors) % len(PALETTE)])
-            _line(ax, np.array(sorted(points)), color, side or name)
-        values = np.array([value for points in sides.values() for _, value in points])
+        for side, points in series[name].items():
+            _line(ax, np.array(sorted(points)), colors[side], side or name)
+        values = np.array([value for points in series[name].values() for _, value in points])
         if name.endswith("loss") and values.min() > 0 and values.max() > 20 * values.min():
             ax.set_yscale("log")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.set_xlabel("step", color=MUTED, fontsize=9)
-        if len(sides) > 1 or any(sides):
+        if any(series[name]):
             ax.legend(frameon=False, fontsize=8)
     return plot
+
+
+def curve_names(history: Sequence[Mapping[str, Any]] | str | Path) -> list[str]:
+    """Metrics worth a curve, the loss first: all numbers but clocks and counters that were logged
+    more than once.
+
+    Args:
+        history: as of :func:`curves`.
+    """
+    return sorted(_worth_a_curve(_series(_rows(history))), key=_panel_order)
 
 
 def bars(
@@ -405,8 +411,22 @@ def histogram(
 
 
 _NO_METRICS = frozenset(
-    ["step", "time", "epoch", "seconds", "eta", "epoch_seconds", "samples", "memory"]
+    [
+        "step",
+        "time",
+        "epoch",
+        "seconds",
+        "eta",
+        "epoch_seconds",
+        "samples",
+        "samples_per_second",
+        "data_wait",
+        "memory",
+    ]
 )
+
+_Series = dict[str, dict[str, list[tuple[float, float]]]]
+"""Metric -> side -> points (step, value)."""
 
 
 def _rows(history: Sequence[Mapping[str, Any]] | str | Path) -> Sequence[Mapping[str, Any]]:
@@ -418,12 +438,32 @@ def _rows(history: Sequence[Mapping[str, Any]] | str | Path) -> Sequence[Mapping
     return history
 
 
+def _series(rows: Sequence[Mapping[str, Any]]) -> _Series:
+    series: _Series = {}
+    for row in rows:
+        for key, value in row.items():
+            side, _, name = key.rpartition("/")
+            numeric = isinstance(value, int | float) and not isinstance(value, bool)
+            if numeric and math.isfinite(value):
+                sides = series.setdefault(name, {})
+                sides.setdefault(side, []).append((float(row.get("step", 0)), float(value)))
+    return series
+
+
+def _worth_a_curve(series: _Series) -> list[str]:
+    return [
+        name
+        for name, sides in series.items()
+        if name not in _NO_METRICS and any(len(points) > 1 for points in sides.values())
+    ]
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _panel_order(item: tuple[str, Any]) -> tuple[bool, str]:
-    return (item[0] != "loss", item[0])
+def _panel_order(name: str) -> tuple[bool, str]:
+    return (name != "loss", name)
 
 
 def _line(ax: Axes, points: NDArray[np.float64], color: str, label: str) -> None:

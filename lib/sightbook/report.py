@@ -5,9 +5,6 @@ Everything is inside the file: styles, curves (SVG), figures and the executed no
 """
 
 import base64
-import html
-import io
-import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -15,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
+from sightbook.plots import curve_names, curves
 from sightbook.runs import read_json, read_metrics, status_of, write_atomic
 
-_NOT_METRICS = ("step", "time", "epoch", "seconds", "samples_per_second", "data_wait", "lr")
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 
+Rows = list[tuple[str, str]]
+"""Name and value of each row of a table, as text."""
+
+Table = dict[str, Any]
+"""``title``, ``rows``, and ``folded``: rows by the title that they are folded away under."""
 
 _UNFOLDED = 16
 """Figures of one group that are shown at once."""
@@ -50,137 +54,83 @@ def landmarks(folder: Path) -> list[tuple[str, Path]]:
 
 
 def render(folder: Path) -> str:
-    """Return the page of a run folder as HTML."""
+    """Return the page of a run folder as HTML; its layout is ``report.html`` beside this file."""
     run_file = folder / "run.json"
     facts = read_json(run_file) if run_file.is_file() else {}
     metrics_file = folder / "metrics.json"
     metrics = read_json(metrics_file) if metrics_file.is_file() else {}
+    # what each section shows, and which of the template's macros shows it
     sections = [
-        ("Results", _metrics(metrics)),
-        ("Curves", curves(read_metrics(folder))),
-        ("Figures", _figures(folder / "figures")),
-        ("Model card", _markdown_file(folder / "model_card.md")),
-        ("Parameters", _parameters(folder)),
-        ("Provenance", _provenance(facts)),
-        *[(f"Notebook {path.stem}", _notebook(path)) for path in sorted(folder.glob("*.ipynb"))],
+        ("Results", "tables", _results(metrics)),
+        ("Curves", "plots", _curves(read_metrics(folder))),
+        ("Figures", "pictures", _figures(folder / "figures")),
+        ("Model card", "card", _card(folder / "model_card.md")),
+        ("Parameters", "tables", _parameters(folder)),
+        ("Provenance", "tables", _provenance(facts)),
+        *[
+            (f"Notebook {path.stem}", "notebook", _notebook(path))
+            for path in sorted(folder.glob("*.ipynb"))
+        ],
     ]
-    sections = [(title, body) for title, body in sections if body]
-    links = " ".join(
-        f'<a href="#{_anchor(title)}">{html.escape(title)}</a>' for title, _ in sections
-    )
-    body = "\n".join(
-        f'<section id="{_anchor(title)}"><h2>{html.escape(title)}</h2>\n{content}\n</section>'
-        for title, content in sections
-    )
-    title = " / ".join(filter(None, (facts.get("line"), facts.get("run", folder.name))))
-    style = resources.files("sightbook").joinpath("report.css").read_text(encoding="utf-8")
+    records = {facts.get("stage", "run"): facts, **facts.get("stages", {})} if facts else {}
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}\n{_code_style()}\n</style>\n"
-        f"</head>\n<body>\n<header>\n<h1>{html.escape(title)}</h1>\n{_summary(facts)}\n"
-        f"<nav>{links}</nav>\n</header>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
-
-
-def curves(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the logged metrics as SVG plots, one per metric.
-
-    ``train/loss`` and ``validation/loss`` share a plot; the horizontal axis is the step.
-
-    Args:
-        rows: rows of ``metrics.jsonl``.
-    """
-    series: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for row in rows:
-        for name, value in row.items():
-            numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if name in _NOT_METRICS or not numeric or not math.isfinite(value):
-                continue
-            split, _, metric = name.rpartition("/")
-            points = series.setdefault(metric, {}).setdefault(split or metric, [])
-            points.append((row["step"], value))
-    plots = [
-        _plot(metric, lines)
-        for metric, lines in series.items()
-        if any(len(points) > 1 for points in lines.values())
-    ]
-    return f'<div class="plots">{"".join(plots)}</div>' if plots else ""
-
-
-def _plot(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    import matplotlib
-    from matplotlib.figure import Figure  # no pyplot: no global state, no display
-
-    figure = Figure(figsize=(4.6, 2.9), layout="constrained")
-    axes = figure.add_subplot()
-    for name, points in lines.items():
-        steps, values = zip(*points, strict=True)
-        few = len(points) < 30
-        axes.plot(steps, values, label=name, linewidth=1.5, marker="o" if few else "", markersize=3)
-    heights = [value for points in lines.values() for _, value in points]
-    if min(heights) > 0 and max(heights) > 50 * min(heights):
-        axes.set_yscale("log")
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel("step", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    if len(lines) > 1:
-        axes.legend(fontsize=8, frameon=False)
-    buffer = io.StringIO()
-    # text as paths needs no font of the reader's; the salt keeps equal runs' pages equal
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": title}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    svg = buffer.getvalue()
-    # ids are global to a page, and matplotlib names the parts of every figure alike
-    prefix = re.sub(r"\W", "_", title)
-    svg = re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    return f"<figure>{svg[svg.index('<svg') :]}</figure>"
-
-
-def _summary(facts: Mapping[str, Any]) -> str:
-    if not facts:
-        return ""
-    parts = []
-    for stage, record in {facts.get("stage", "run"): facts, **facts.get("stages", {})}.items():
-        status = status_of(record)
-        took = f" in {_duration(record['seconds'])}" if "seconds" in record else ""
-        parts.append(
-            f'<span class="badge {html.escape(status)}">{html.escape(stage)} {status}</span>{took}'
+        _templates()
+        .get_template("report.html")
+        .render(
+            title=" / ".join(filter(None, (facts.get("line"), facts.get("run", folder.name)))),
+            sections=[
+                {"title": title, "anchor": _anchor(title), "kind": kind, "content": content}
+                for title, kind, content in sections
+                if content
+            ],
+            stages=[
+                {
+                    "name": stage,
+                    "status": status_of(record),
+                    "took": _duration(record["seconds"]) if "seconds" in record else "",
+                    "error": record.get("error"),
+                }
+                for stage, record in records.items()
+            ],
+            begun=str(facts.get("created", ""))[:16].replace("T", " "),
+            code_style=Markup(_code_style()),
         )
-    error = "".join(
-        f'<p class="error">{html.escape(str(record["error"]))}</p>'
-        for record in (facts, *facts.get("stages", {}).values())
-        if record.get("error")
     )
-    started = html.escape(str(facts.get("created", ""))[:16].replace("T", " "))
-    return f"<p>{' &nbsp; '.join(parts)} &nbsp; begun {started} UTC</p>{error}"
 
 
-def _metrics(metrics: Mapping[str, Any]) -> str:
-    if not metrics:
-        return ""
+def _templates() -> Environment:
+    """Templates that lie beside this file; whatever is not marked as HTML is escaped."""
+
+    def source(name: str) -> str:
+        return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+    return Environment(
+        loader=FunctionLoader(source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _results(metrics: Mapping[str, Any]) -> list[Table]:
+    """The figures of the training, and those of each stage after it."""
     own = {name: value for name, value in metrics.items() if not isinstance(value, Mapping)}
-    tables = [_stage_metrics(own)] if own else []
-    for stage, values in metrics.items():
-        if isinstance(values, Mapping):
-            tables.append(f"<h3>{html.escape(stage)}</h3>{_stage_metrics(values)}")
-    return "".join(tables)
+    stages = {"": own} | {k: v for k, v in metrics.items() if isinstance(v, Mapping)}
+    return [table for stage, values in stages.items() if (table := _stage(stage, values))]
 
 
-def _stage_metrics(values: Mapping[str, Any]) -> str:
-    """A stage's figures in a table; groups of many are folded away below it."""
+def _stage(title: str, values: Mapping[str, Any]) -> Table | None:
+    """A stage's figures; groups of many are folded away below the others."""
     rows: dict[str, Any] = {}
-    folded = []
+    folded: dict[str, Rows] = {}
     for name, value in values.items():
         opened = _opened({name: value})
         if len(opened) <= _UNFOLDED:
             rows |= opened
         else:
-            title = f"{html.escape(_label(name))}: {len(opened)} figures"
-            folded.append(f"<details><summary>{title}</summary>{_table(opened)}</details>")
-    return _table(rows) + "".join(folded)
+            folded[f"{_label(name)}: {len(opened)} figures"] = _rows(opened)
+    return {"title": title, "rows": _rows(rows), "folded": folded} if rows or folded else None
 
 
 def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,33 +152,35 @@ def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def _parameters(folder: Path) -> str:
-    tables = []
+def _curves(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    return [Markup(curves(rows, names=[name]).svg(name)) for name in curve_names(rows)]
+
+
+def _parameters(folder: Path) -> list[Table]:
+    tables: list[Table] = []
     for path in sorted(folder.glob("params*.yaml")):
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         stage = path.stem.removeprefix("params").strip("_")
-        heading = f"<h3>{html.escape(stage)}</h3>" if stage else ""
-        tables.append(heading + _table(values) if values else "")
-    return "".join(tables)
+        if values:
+            tables.append({"title": stage, "rows": _rows(values), "folded": {}})
+    return tables
 
 
-def _provenance(facts: Mapping[str, Any]) -> str:
+def _provenance(facts: Mapping[str, Any]) -> list[Table]:
     shown = ("command", "git", "dataset", "seeds", "started", "ended", "sessions", "peak_memory")
     rows = {name: facts[name] for name in (*shown, "hardware", "python", "host") if facts.get(name)}
     packages = facts.get("packages") or {}
     if packages:
         rows["packages"] = ", ".join(f"{name} {version}" for name, version in packages.items())
-    return _table(rows) if rows else ""
+    return [{"title": "", "rows": _rows(rows), "folded": {}}] if rows else []
 
 
-def _figures(folder: Path) -> str:
-    pictures = [
-        f'<figure><img src="{_data_url(path)}" alt="{html.escape(path.stem)}">'
-        f"<figcaption>{html.escape(path.stem.replace('_', ' '))}</figcaption></figure>"
+def _figures(folder: Path) -> list[dict[str, str]]:
+    return [
+        {"name": path.stem.replace("_", " "), "url": _data_url(path)}
         for path in sorted(folder.glob("*"))
         if path.suffix in _IMAGES
     ]
-    return f'<div class="figures">{"".join(pictures)}</div>' if pictures else ""
 
 
 def _data_url(path: Path) -> str:
@@ -236,16 +188,16 @@ def _data_url(path: Path) -> str:
     return f"data:{_IMAGES[path.suffix]};base64,{content}"
 
 
-def _markdown_file(path: Path) -> str:
+def _card(path: Path) -> Markup | None:
     if not path.is_file():
-        return ""
+        return None
     from nbconvert.filters import markdown2html
 
     text = re.sub(r"\A---\n.*?\n---\n", "", path.read_text(encoding="utf-8"), flags=re.S)
-    return f'<div class="card">{_offline(markdown2html(text))}</div>'
+    return Markup(_offline(markdown2html(text)))
 
 
-def _notebook(path: Path) -> str:
+def _notebook(path: Path) -> Markup:
     import nbformat
     from nbconvert import HTMLExporter
     from traitlets.config import Config
@@ -272,7 +224,7 @@ def _notebook(path: Path) -> str:
     # nbconvert resolves linked pictures against the notebook's folder
     resources_ = {"metadata": {"path": str(path.parent)}}
     body, _ = exporter.from_notebook_node(notebook, resources=resources_)
-    return f'<div class="notebook">{_offline(body)}</div>'
+    return Markup(_offline(body))
 
 
 def _needs_script(output: Mapping[str, Any]) -> bool:
@@ -297,27 +249,21 @@ def _code_style() -> str:
     return HtmlFormatter(style="friendly").get_style_defs(".highlight")
 
 
-def _table(values: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><th>{html.escape(str(name))}</th><td>{_cell(value)}</td></tr>"
-        for name, value in values.items()
-    )
-    return f"<table>{rows}</table>"
+def _rows(values: Mapping[str, Any]) -> Rows:
+    return [(str(name), _cell(value)) for name, value in values.items()]
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{html.escape(_label(key))}: {_size(item) if key.endswith('_bytes') else _cell(item)}"
+            f"{_label(key)}: {_size(item) if key.endswith('_bytes') else _cell(item)}"
             for key, item in value.items()
         )
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_cell, value))
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    if value is None:
-        return "none"
-    return html.escape(str(value))
+    return "none" if value is None else str(value)
 
 
 def _label(key: str) -> str:

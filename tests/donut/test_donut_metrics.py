@@ -19,32 +19,17 @@ from sightbook.donut.json_metrics import (
 )
 from sightbook.donut.metrics import (
     CharacterConfusion,
-    JsonReading,
-    ZoneFinding,
-    ZoneReading,
-    intersection_over_union,
-    ratio,
+    FindingMetric,
+    JsonMetric,
+    ReadingMetric,
     score_zone,
-    values,
 )
+from sightbook.metrics.bootstrap import values_of
 
 TD3 = [
     "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<",
     "L898902C36UTO7408122F1204159ZE184226B<<<<<10",
 ]
-
-
-# --- intervals -------------------------------------------------------------------------------
-
-
-def test_ratio_of_sums_and_its_bootstrap():
-    figure = ratio([1, 0, 3], [10, 10, 20])
-    assert (figure["value"], figure["n"]) == (0.1, 40)
-    assert 0 <= figure["low"] < 0.1 < figure["high"] <= 0.15  # every document alone: 0 to 0.15
-    assert figure == ratio([1, 0, 3], [10, 10, 20])
-    same = ratio([1, 1], [10, 10])
-    assert same["low"] == same["high"] == pytest.approx(0.1)
-    assert ratio([], []) == {"value": None, "n": 0, "low": None, "high": None}
 
 
 # --- zones -----------------------------------------------------------------------------------
@@ -92,7 +77,7 @@ def test_a_field_made_up_where_the_truth_has_none_is_wrong():
 
 
 def test_summary_of_readings():
-    metric = ZoneReading()
+    metric = ReadingMetric()
     metric.update(TD3, TD3, seconds=0.2)
     metric.update(TD3, [TD3[0].replace("ANNA<", "ANNAK"), TD3[1]], seconds=0.4)
     metric.update(TD3, [TD3[0], TD3[1].replace("740812", "740813")])
@@ -119,13 +104,13 @@ def test_summary_of_readings():
         assert summary[name]["value"] == pytest.approx(value), name
         assert summary[name]["n"] == n, name
         assert summary[name]["low"] <= value + 1e-9 and value - 1e-9 <= summary[name]["high"]
-    assert values(summary)["exact_zone"] == 0.25
+    assert values_of(summary)["exact_zone"] == 0.25
     json.dumps(summary)
 
     metric.reset()
     empty = metric.summary()
     assert empty["cer"]["value"] is None and empty["exact_zone"]["n"] == 0
-    assert values(empty) == {}
+    assert values_of(empty) == {}
 
 
 def test_a_repaired_misprint_is_valid_but_wrong():
@@ -142,21 +127,9 @@ def quad(x, y, width, height):
     return [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
 
 
-def test_overlap_of_quads():
-    square = np.array(quad(0, 0, 2, 2), float)
-    assert intersection_over_union(square, square) == pytest.approx(1)
-    assert intersection_over_union(square, np.add(square, [1, 0])) == pytest.approx(2 / 6)
-    assert intersection_over_union(square, np.add(square, [3, 0])) == 0
-    assert intersection_over_union(square, square[::-1]) == pytest.approx(1)
-    # A diamond inscribed in the square has half its area.
-    diamond = np.array([[1, 0], [2, 1], [1, 2], [0, 1]], float)
-    assert intersection_over_union(square, diamond) == pytest.approx(0.5)
-    assert intersection_over_union(diamond, square) == pytest.approx(0.5)
-
-
 def test_zones_found_and_lines_located():
     truth = np.array([quad(10, 10, 200, 6), quad(10, 30, 200, 6)], float)
-    metric = ZoneFinding()
+    metric = FindingMetric()
     assert metric.update(truth, np.add(truth, [2, 1]))
     assert metric.update(truth, np.add(truth, [7, 0]))  # found, but a line starts a character off
     assert not metric.update(truth, truth[::-1, [2, 3, 0, 1]])  # upside down
@@ -264,7 +237,7 @@ def test_field_matches_count_both_sides():
 
 
 def test_summary_of_json_readings():
-    metric = JsonReading()
+    metric = JsonMetric()
     assert metric.update({"a": "cake"}, {"a": "cake"}) == 1
     assert metric.update({"a": "cake"}, {"a": "cape"}) == pytest.approx(0.8)
     summary = metric.summary()

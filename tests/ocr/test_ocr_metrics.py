@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
-from sightbook.ocr.comparison import WordMatch, compare_page, word_height
-from sightbook.ocr.metrics import evaluate_pages, figures, values
-from sightbook.ocr.overlaps import area, mask_of, mask_overlaps, polygon_overlaps
-from sightbook.ocr.page import Line, Page, PageBuilder, Paragraph, Points, Word, rectangle
+from sightbook.metrics.bootstrap import values_of
+from sightbook.ocr.comparison import WordMatch, compare_page, mask_of, mask_overlaps, word_height
+from sightbook.ocr.metrics import evaluate_pages, figures
+from sightbook.ocr.page import Line, Page, PageBuilder, Paragraph, Word, rectangle
 
 WIDTH, HEIGHT = 200, 100
 
@@ -31,70 +30,11 @@ def one_line(*words: Word) -> Page:
 
 
 def got(truth: Page, read: Page, iou: float = 0.5) -> dict[str, float]:
-    return values(evaluate_pages([truth], [read], iou))
+    return values_of(evaluate_pages([truth], [read], iou))
 
 
 def fates(truth: Page, read: Page) -> list[str]:
     return [match.fate for match in compare_page(truth, read).words]
-
-
-# ------------------------------------------------------------------ areas
-
-
-@pytest.mark.parametrize(
-    ("other", "shared"),
-    [
-        (rectangle(5, 0, 15, 10), 50),
-        (rectangle(0, 0, 10, 10), 100),
-        (rectangle(0, 0, 10, 10)[::-1], 100),
-        (rectangle(2, 2, 4, 5), 6),
-        (rectangle(0, 2, 10, 5), 30),
-        (rectangle(10, 0, 20, 10), 0),
-        (rectangle(0, 10, 10, 20), 0),
-        (rectangle(30, 30, 40, 40), 0),
-        (np.array([[5, 0], [10, 5], [5, 10], [0, 5]], np.float32), 50),
-        (np.array([[-5, 5], [5, -5], [15, 5], [5, 15]], np.float32), 100),
-        (np.array([[3, 3], [7, 7]], np.float32), 0),
-        (np.array([[3, 3], [7, 7], [5, 5]], np.float32), 0),
-    ],
-)
-def test_intersections_with_a_square(other: Points, shared: float) -> None:
-    square = rectangle(0, 0, 10, 10)
-    there = polygon_overlaps([square], [other]).intersection
-    back = polygon_overlaps([other], [square]).intersection
-    assert there.tolist() == [[pytest.approx(shared)]]
-    assert back.tolist() == [[pytest.approx(shared)]]
-
-
-def test_intersections_of_polygons_that_are_not_convex() -> None:
-    corner = np.array([[0, 0], [10, 0], [10, 4], [4, 4], [4, 10], [0, 10]], np.float32)
-    assert area(corner) == 64
-    overlaps = polygon_overlaps([corner], [rectangle(3, 3, 6, 6), rectangle(5, 5, 9, 9), corner])
-    assert overlaps.intersection[0] == pytest.approx([5, 0, 64])
-
-
-def test_areas_agree_with_drawn_polygons() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(60):
-        shapes = []
-        for _ in range(2):
-            n = int(rng.integers(4, 9))
-            angles = np.arange(n) * 2 * np.pi / n + rng.uniform(0, 0.5, n)
-            spokes = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(10, 60, (n, 1))
-            shapes.append((spokes + rng.uniform(70, 90, 2)).astype(np.float32))
-        drawn = []
-        for shape in shapes:
-            canvas = np.zeros((1280, 1280), np.uint8)
-            drawn.append(cv2.fillPoly(canvas, [np.round(shape * 8).astype(np.int32)], (1,)) > 0)
-        counted = np.count_nonzero(drawn[0] & drawn[1]) / 64
-        exact = polygon_overlaps(shapes[:1], shapes[1:]).intersection[0, 0]
-        assert exact == pytest.approx(counted, rel=0.03, abs=15)
-
-
-def test_many_words_find_themselves() -> None:
-    words = [rectangle(x, y, x + 40, y + 14) for y in range(0, 600, 20) for x in range(0, 800, 40)]
-    iou = polygon_overlaps(words, words).iou
-    assert iou == pytest.approx(np.eye(len(words)))
 
 
 def test_masks_count_pixels_and_stop_at_the_page() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from sightbook import onnx
 from sightbook.images import encode_image
+from sightbook.metrics.bootstrap import values_of
 from sightbook.ocr import rten
 from sightbook.ocr.export import check_operators
-from sightbook.ocr.metrics import evaluate_pages, values
+from sightbook.ocr.metrics import evaluate_pages
 from sightbook.ocr.predict import Predictor
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import repository_root
@@ -38,7 +39,7 @@ def letters():
 def test_letters_are_read(letters):
     predictor = Predictor()
     found = [predictor.predict(sample.image) for sample in letters]
-    figures = values(evaluate_pages([sample.page for sample in letters], found, resamples=0))
+    figures = values_of(evaluate_pages([sample.page for sample in letters], found, resamples=0))
     assert figures["words/F"] > 0.8
     assert figures["text/CER"] < 0.2
 

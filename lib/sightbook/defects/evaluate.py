@@ -30,9 +30,9 @@ from sightbook.detection.metrics.image import (
     image_scores,
     operating_point,
 )
-from sightbook.detection.metrics.scoring import shown
 from sightbook.detection.metrics.sets import Sets, generated_side
 from sightbook.images import Skipped
+from sightbook.metrics.bootstrap import format_figure
 from sightbook.runs import dataset_folder
 from sightbook.validation import Report
 
@@ -104,7 +104,7 @@ class Evaluation:
         figures = self.decision.figures
         rows = [{"": "eval_conf", "on the test pictures": f"{self.decision.eval_conf:.3f}"}]
         rows += [
-            {"": name, "on the test pictures": shown(figures[name])}
+            {"": name, "on the test pictures": format_figure(figures[name])}
             for name in ("recall", "specificity", "precision")
         ]
         if self.point is not None:

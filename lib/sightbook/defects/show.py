@@ -19,6 +19,7 @@ from sightbook.detection.metrics.show import (
     share_axes,
     show_record,
 )
+from sightbook.metrics.bootstrap import intervals_of, values_of
 from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, rgb, style_axes
 from sightbook.plots import bars
 
@@ -31,8 +32,8 @@ def decision_shares(decision: Decision) -> Plot:
         return empty_plot("no images")
     c = decision.counts
     return bars(
-        {name: made["value"] for name, made in known.items()},
-        intervals={n: (m["low"], m["high"]) for n, m in known.items() if m["low"] is not None},
+        values_of(known),
+        intervals=intervals_of(known),
         counts={name: made["n"] for name, made in known.items()},
         title=f"images at eval_conf {decision.eval_conf:.3g}: "
         f"TP {c.TP}, FP {c.FP}, FN {c.FN}, TN {c.TN}",

@@ -29,11 +29,10 @@ from sightbook.docclass.metrics import (
 )
 from sightbook.docclass.params import EvaluateDocclass
 from sightbook.docclass.search_metrics import (
-    Identification,
+    ClosedSet,
     OpenSet,
     Realised,
     Search,
-    Share,
     Threshold,
     calibrate,
     false_identifications,
@@ -45,6 +44,7 @@ from sightbook.docclass.search_metrics import (
 from sightbook.docclass.store import Store
 from sightbook.docclass.synth.views import plain_pixels, views_of
 from sightbook.images import Skipped
+from sightbook.metrics.bootstrap import Figure, format_figure
 
 MODEL, PIXELS = "model", "plain pixels"
 
@@ -72,7 +72,7 @@ class Figures:
     """
 
     verification: Verification
-    identification: Identification
+    identification: ClosedSet
     open_set: OpenSet
     threshold: Threshold
     realised: Realised
@@ -91,9 +91,9 @@ class Figures:
                 "families": pairs.families,
             },
             "identification": {
-                "top1": found.top1.to_dict(),
+                "top1": found.top1,
                 "wilson": found.wilson,
-                "family": found.family.to_dict(),
+                "family": found.family,
                 "types": found.types,
             },
             "open_set": {
@@ -164,7 +164,7 @@ class Evaluation:
                 for point in pairs.points
                 if point.target in SUMMARY_FPRS and point.reachable
             }
-            shown["top-1"] = figures.identification.top1.to_dict()
+            shown["top-1"] = figures.identification.top1
             shown |= {
                 _rate("DIR@FAR", point.target): _interval(point, found.unknown)
                 for point in found.points
@@ -185,34 +185,22 @@ class Evaluation:
             if not a.reachable:
                 name += " (too few pairs)"
             pairs = f"{ours.verification.n_genuine:,} / {ours.verification.n_impostor:,} pairs"
-            rows.append(_row(name, _shown(a.tpr, a), _shown(b.tpr, b), pairs))
+            rows.append(_row(name, _point_text(a), _point_text(b), pairs))
         area, floor_area = (f"{f.verification.auroc:.4f}" for f in (ours, floor))
         rows.append(_row("AUROC", area, floor_area, rows[0]["n"]))
         first, second = ours.identification, floor.identification
-        probes = f"{first.top1.n:,} views, {first.types} types"
-        rows.append(
-            _row(
-                "top-1 identification",
-                _shown(first.top1.value, first.top1),
-                _shown(second.top1.value, second.top1),
-                probes,
-            )
-        )
-        if first.family.hits != first.top1.hits:
-            rows.append(
-                _row(
-                    "right artwork family",
-                    _shown(first.family.value, first.family),
-                    _shown(second.family.value, second.family),
-                    probes,
-                )
-            )
+        probes = f"{first.top1['n']:,} views, {first.types} types"
+        own, other = format_figure(first.top1), format_figure(second.top1)
+        rows.append(_row("top-1 identification", own, other, probes))
+        if first.family["hits"] != first.top1["hits"]:
+            own, other = format_figure(first.family), format_figure(second.family)
+            rows.append(_row("right artwork family", own, other, probes))
         for a, b in zip(ours.open_set.points, floor.open_set.points, strict=True):
             name = f"DIR at FAR {a.target:.0e}".replace("e-0", "e-")
             if not a.reachable:
                 name += " (too few views)"
             known = f"{ours.open_set.types} types, {ours.open_set.unknown:,} unknown views"
-            rows.append(_row(name, _shown(a.tpr, a), _shown(b.tpr, b), known))
+            rows.append(_row(name, _point_text(a), _point_text(b), known))
         return rows
 
     def threshold_table(self) -> list[dict[str, Any]]:
@@ -227,7 +215,7 @@ class Evaluation:
         rows = []
         for name, key in named.items():
             a, b = (getattr(self.figures[e].realised, key) for e in (MODEL, PIXELS))
-            rows.append(_row(name, _shown(a.value, a), _shown(b.value, b), f"{a.n:,} views"))
+            rows.append(_row(name, format_figure(a), format_figure(b), f"{a['n']:,} views"))
         return rows
 
 
@@ -327,13 +315,13 @@ def _rate(name: str, target: float) -> str:
     return f"{name}={target:.0e}".replace("e-0", "e-")
 
 
-def _interval(point: OperatingPoint, n: int) -> dict[str, float]:
-    return {"value": point.tpr, "low": point.low, "high": point.high, "n": n}
+def _interval(point: OperatingPoint, n: int) -> Figure:
+    return {"value": point.tpr, "n": n, "low": point.low, "high": point.high}
+
+
+def _point_text(point: OperatingPoint) -> str:
+    return f"{point.tpr:.3f} ({point.low:.3f} to {point.high:.3f})"
 
 
 def _row(figure: str, model: str, pixels: str, n: str) -> dict[str, str]:
     return {"figure": figure, MODEL: model, PIXELS: pixels, "n": n}
-
-
-def _shown(value: float, interval: OperatingPoint | Share) -> str:
-    return f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

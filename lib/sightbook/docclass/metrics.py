@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sightbook.metrics.bootstrap import percentile_interval, resample
+
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
 
@@ -145,7 +147,7 @@ def verification(
     impostor.sort()
     points = operating_points(genuine, impostor, fprs)
     if bootstrap:
-        draws = family_draws(len(sizes), bootstrap, seed)
+        draws = resample(len(sizes), bootstrap, seed).T.astype(np.float32)
         edges = _bootstrap_edges(impostor, max(fprs))
         fpr = _bootstrap_fpr(rows, starts, edges, draws)
         tpr = _bootstrap_tpr(genuine, owners, edges, draws)
@@ -245,22 +247,6 @@ def normalised(embeddings: Floats) -> NDArray[np.float32]:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def family_draws(families: int, resamples: int, seed: int) -> NDArray[np.float32]:
-    """How often each family is drawn, ``[families, resamples]``; a column adds up to families."""
-    rng = np.random.default_rng(seed)
-    chances = np.full(families, 1 / max(1, families))
-    return rng.multinomial(families, chances, size=resamples).T.astype(np.float32)
-
-
-def percentiles(values: Floats) -> tuple[float, float]:
-    """The middle 95 % of a figure's resamples; NaN where no resample had a value."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def _allowed(n: int, target: float) -> int:
     """Impostors that may pass; the product of a decimal and a count is not left to rounding."""
     return int(np.floor(target * n * (1 + 1e-12)))
@@ -352,7 +338,7 @@ def _with_interval(
         if np.isfinite(rates).all() and np.isfinite(shares).all():
             # Ascending for `interp`; between two edges the target lies on the line.
             found.append(np.interp(point.target, rates[::-1], shares[::-1]))
-    low, high = percentiles(np.array(found))
+    low, high = percentile_interval(found)
     return OperatingPoint(
         point.target, point.threshold, point.fpr, point.tpr, low, high, point.reachable
     )

@@ -22,13 +22,12 @@ from sightbook.docclass.metrics import (
     Floats,
     Labels,
     OperatingPoint,
-    family_draws,
     normalised,
-    percentiles,
     share_accepted,
     threshold_at,
 )
-from sightbook.intervals import wilson
+from sightbook.metrics.bootstrap import Figure, figure, percentile_interval, resample
+from sightbook.metrics.intervals import wilson
 
 FARS = (1e-1, 1e-2, 1e-3)
 """False alarm rates at which open-set identification is reported."""
@@ -36,27 +35,14 @@ FARS = (1e-1, 1e-2, 1e-3)
 CURVE_STEPS = 60
 
 
-@dataclass(frozen=True)
-class Share:
-    """A share of probes.
+class Share(Figure):
+    """A share of probes, with an interval by a bootstrap over families.
 
     Attributes:
-        value: the share.
-        low: lower bound of its 95 % interval, by a bootstrap over families; NaN without one.
-        high: upper bound.
-        n: probes.
-        hits: probes that count.
+        hits: probes that count, of all `n`.
     """
 
-    value: float
-    low: float
-    high: float
-    n: int
     hits: int
-
-    def to_dict(self) -> dict[str, float]:
-        """As plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -103,7 +89,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Identification:
+class ClosedSet:
     """Top-1 identification, every probe's type being registered.
 
     Attributes:
@@ -218,11 +204,11 @@ def search(
     return Search(scores, types, np.asarray(labels), numbers)
 
 
-def identification(found: Search, bootstrap: int = 200, seed: int = 0) -> Identification:
+def identification(found: Search, bootstrap: int = 200, seed: int = 0) -> ClosedSet:
     """Top-1 identification among all registered types."""
     answers, probes = found.answers, found.families[found.labels]
     right = answers == found.labels
-    return Identification(
+    return ClosedSet(
         share(right, probes, bootstrap, seed),
         wilson(int(right.sum()), len(right)),
         share(found.families[answers] == probes, probes, bootstrap, seed),
@@ -259,7 +245,7 @@ def open_set(
     unknown_least = min(int((~np.isin(probe_family, names[way])).sum()) for way in ways)
     grid = np.geomspace(1 / max(1, unknown_least), 1, CURVE_STEPS)
     rates, curves = np.zeros((len(ways), len(fars), 3)), np.zeros((len(ways), CURVE_STEPS))
-    resampled = np.zeros((len(ways), len(fars), bootstrap))
+    resampled = np.zeros((len(ways), len(fars), weights.shape[1]))
     for number, way in enumerate(ways):
         columns, known = np.isin(column_family, names[way]), np.isin(probe_family, names[way])
         scores = found.scores[:, columns]
@@ -277,7 +263,7 @@ def open_set(
     points = []
     for place, far in enumerate(fars):
         value, realised, hits = rates[:, place].mean(axis=0).tolist()
-        low, high = percentiles(resampled[:, place].mean(axis=0))
+        low, high = percentile_interval(resampled[:, place].mean(axis=0))
         reachable = far * unknown_least >= 1
         points.append(OperatingPoint(far, value, realised, hits, low, high, reachable))
     types = round(sum(int(np.isin(column_family, names[way]).sum()) for way in ways) / len(ways))
@@ -303,7 +289,7 @@ def calibrate(found: Search, target: float, bootstrap: int = 200, seed: int = 0)
     if not np.isfinite(scores).all():
         raise ValueError("a threshold needs registered types of two families")
     weights = _weights(found.families[found.labels], bootstrap, seed)
-    low, high = percentiles(_weighted_thresholds(scores, weights, target))
+    low, high = percentile_interval(_weighted_thresholds(scores, weights, target))
     return Threshold(
         threshold_at(np.sort(scores), target),
         target,
@@ -355,7 +341,7 @@ def false_identifications(found: Search, threshold: float, sizes: Sequence[int])
 
 
 def share(hits: NDArray[np.bool_], probes: Labels, bootstrap: int = 200, seed: int = 0) -> Share:
-    """A share of probes, with an interval by a bootstrap over families.
+    """The share of probes that count, with an interval by a bootstrap over families.
 
     Args:
         hits: ``[n]``.
@@ -365,15 +351,14 @@ def share(hits: NDArray[np.bool_], probes: Labels, bootstrap: int = 200, seed: i
     """
     weights = _weights(probes, bootstrap, seed)
     with np.errstate(invalid="ignore"):
-        low, high = percentiles((hits @ weights) / weights.sum(axis=0))
+        resampled = (hits @ weights) / weights.sum(axis=0)
     value = float(hits.mean()) if len(hits) else float("nan")
-    return Share(value, low, high, len(hits), int(hits.sum()))
+    return {**figure(value, len(hits), resampled), "hits": int(hits.sum())}
 
 
 def _weights(probes: Labels, bootstrap: int, seed: int) -> NDArray[np.float32]:
     """How often each probe counts in each resample of the families, ``[n, resamples]``."""
-    names, families = np.unique(probes, return_inverse=True)
-    return family_draws(len(names), bootstrap, seed)[families]
+    return resample(probes, bootstrap, seed).T.astype(np.float32)
 
 
 def _weighted_thresholds(

@@ -110,7 +110,8 @@ def threshold(result: Evaluation) -> Plot:
         ax.plot(sizes, rates, "o-", color=COLORS[name], lw=1.8, ms=4, label=f"{name}, test types")
     ours = result.figures[MODEL]
     kept = ours.realised.false_identification
-    ax.plot([max(ours.by_size)] * 2, [kept.low, kept.high], color=COLORS[MODEL], lw=6, alpha=0.3)
+    bounds = np.array([kept["low"], kept["high"]], float)
+    ax.plot([max(ours.by_size)] * 2, bounds, color=COLORS[MODEL], lw=6, alpha=0.3)
     sizes, rates = list(ours.promised), list(ours.promised.values())
     label = f"{MODEL}, calibration types ({chosen.views:,} views)"
     ax.plot(sizes, rates, "--", color=INK, lw=1.2, label=label)
@@ -255,8 +256,9 @@ def robustness(result: Evaluation) -> Plot:
 
 def _factor_curve(ax: Axes, points: list[FactorPoint], name: str, color: str) -> None:
     steps = list(range(len(points)))
-    shares = [p.top1.value for p in points]
-    low, high = [p.top1.low for p in points], [p.top1.high for p in points]
+    shares, low, high = (
+        np.array([p.top1[key] for p in points], float) for key in ("value", "low", "high")
+    )
     ax.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
     ax.plot(steps, shares, "o-", color=color, lw=1.6, ms=3, label=f"{name}: top-1")
     rates = [p.tpr for p in points]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sightbook.cards import card_page, origin, params_told, read_records, validation_told
 from sightbook.exporting import Exported
+from sightbook.metrics.bootstrap import format_interval
 from sightbook.tables import Table
 
 FIGURES = {
@@ -69,12 +70,11 @@ def _evaluation(metrics: dict[str, Any]) -> list[str]:
     for name, meaning in FIGURES.items():
         figure = figures.get(name)
         if figure and figure["value"] is not None:
-            interval = f"{figure['low']:.3f} to {figure['high']:.3f}"
             rows.append(
                 {
                     "figure": meaning,
                     "value": f"{figure['value']:.3f}",
-                    "95 % interval": interval,
+                    "95 % interval": format_interval(figure),
                     "n": figure["n"],
                 }
             )

@@ -20,6 +20,7 @@ from sightbook.donut.params import EvaluateDonut
 from sightbook.donut.predict import Predictor, ZoneReading
 from sightbook.donut.zone import TEXT_WIDTHS, Zone, cut_lines, to_gray
 from sightbook.images import ImageError, Skipped, open_image, save_image
+from sightbook.metrics.bootstrap import format_interval, intervals_of, values_of
 from sightbook.params import resolve_path
 from sightbook.plots import with_quads
 from sightbook.readings import Case
@@ -109,7 +110,7 @@ class Evaluation:
         rows: one a document: name, truth, reading, edits, zone width in px, tilt in degrees,
             sharpness, seconds.
         cases: documents and readings as the widgets and the worst-case figure take them.
-        reading: figures with n and 95 % intervals, see `metrics.ZoneReading`.
+        reading: figures with n and 95 % intervals, see `metrics.ReadingMetric`.
         finding: the same of the zone finder; empty where no corners are known.
         confusion: accuracy by character and the commonest confusions.
         pairs: how often which true character was read as which.
@@ -132,12 +133,11 @@ class Evaluation:
         for name, figure in {**self.finding, **self.reading}.items():
             if name.startswith("field/") or figure["value"] is None:
                 continue
-            value, low, high = figure["value"], figure["low"], figure["high"]
             rows.append(
                 {
                     "figure": name,
-                    "value": f"{value:.3f}",
-                    "95 % interval": f"{low:.3f} to {high:.3f}",
+                    "value": f"{figure['value']:.3f}",
+                    "95 % interval": format_interval(figure),
                     "n": figure["n"],
                 }
             )
@@ -149,8 +149,8 @@ class Evaluation:
         figures = {**self.finding, **self.reading}
         there = {n: figures[n] for n in shares if n in figures and figures[n]["value"] is not None}
         return {
-            "values": {name: figure["value"] for name, figure in there.items()},
-            "intervals": {name: (figure["low"], figure["high"]) for name, figure in there.items()},
+            "values": values_of(there),
+            "intervals": intervals_of(there),
             "counts": {name: figure["n"] for name, figure in there.items()},
         }
 
@@ -189,7 +189,7 @@ def write_examples(folder: Path, examples: Sequence[Example]) -> None:
 def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
     """Read every document and score what was read."""
     skipped = Skipped(params.max_bad)
-    reading, finding = metrics.ZoneReading(), metrics.ZoneFinding()
+    reading, finding = metrics.ReadingMetric(), metrics.FindingMetric()
     confusion = metrics.CharacterConfusion()
     marked = False
     result = Evaluation()

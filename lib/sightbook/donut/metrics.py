@@ -1,15 +1,14 @@
 """What a reader of documents is judged by.
 
 Each metric is a class with ``update`` (one document), ``summary`` and ``reset``. A summary is a
-flat dict of figures, and a figure says what it rests on: ``{"value", "n", "low", "high"}``, the
-bounds of its 95 % interval (Wilson's for shares, a seeded bootstrap over documents for ratios and
-means). Where nothing was counted the value is None.
+flat dict of figures with 95 % intervals (see :mod:`sightbook.metrics.bootstrap`): Wilson's for
+shares, a bootstrap over documents for ratios and means.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,46 +18,10 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook.donut.json_metrics import field_matches, tree_accuracy
 from sightbook.donut.mrz import Mrz, MrzError, parse
-from sightbook.intervals import wilson
+from sightbook.metrics.bootstrap import Figure, ratio_of_sums, share
+from sightbook.metrics.polygons import polygon_iou
 
 FILLER = "<"
-Figure = dict[str, Any]
-
-
-def share(successes: int, n: int) -> Figure:
-    """A share with Wilson's interval."""
-    low, high = wilson(successes, n)
-    return {"value": successes / n if n else None, "n": n, "low": low, "high": high}
-
-
-def ratio(
-    numerators: Sequence[float], denominators: Sequence[float], resamples: int = 1000
-) -> Figure:
-    """Ratio of two sums over documents, with a percentile bootstrap over the documents.
-
-    ``n`` is the sum of the denominators: characters of a CER, documents of a mean.
-    """
-    top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
-    total = bottom.sum()
-    if total == 0:
-        return {"value": None, "n": 0, "low": None, "high": None}
-    # Resampling is counting how often each document is drawn; the seed keeps figures repeatable.
-    rng = np.random.default_rng(0)
-    draws = rng.multinomial(len(top), np.full(len(top), 1 / len(top)), size=resamples)
-    drawn = draws @ bottom
-    ratios = (draws @ top)[drawn > 0] / drawn[drawn > 0]
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return {
-        "value": float(top.sum() / total),
-        "n": int(total),
-        "low": float(low),
-        "high": float(high),
-    }
-
-
-def values(summary: Mapping[str, Figure]) -> dict[str, float]:
-    """The bare values of a summary, for curves and tables; figures without one are left out."""
-    return {name: f["value"] for name, f in summary.items() if f["value"] is not None}
 
 
 def character_errors(truth: str, predicted: str) -> int:
@@ -131,7 +94,7 @@ def _parsed(lines: list[str]) -> Mrz | None:
         return None
 
 
-class ZoneReading:
+class ReadingMetric:
     """How well machine-readable zones are read, document by document.
 
     Documents without a zone count only towards ``false_zones``, all others towards the rest, read
@@ -173,55 +136,24 @@ class ZoneReading:
         right = {m: [s.fields[m] for s in scores if m in s.fields] for m in names}
         return {
             "exact_zone": share(sum(s.exact for s in scores), n),
-            "exact_line": ratio([s.lines_right for s in scores], [s.lines for s in scores]),
-            "cer": ratio([s.errors for s in scores], [s.characters for s in scores]),
-            "cer_content": ratio(
+            "exact_line": ratio_of_sums([s.lines_right for s in scores], [s.lines for s in scores]),
+            "cer": ratio_of_sums([s.errors for s in scores], [s.characters for s in scores]),
+            "cer_content": ratio_of_sums(
                 [s.content_errors for s in scores], [s.content_characters for s in scores]
             ),
-            "field_accuracy": ratio(
+            "field_accuracy": ratio_of_sums(
                 [sum(s.fields.values()) for s in scores], [len(s.fields) for s in scores]
             ),
             "checks_ok": share(sum(s.checks_ok for s in scores), n),
             "valid_but_wrong": share(sum(s.valid_but_wrong for s in scores), n),
             "answered": share(sum(s.answered for s in scores), n),
             "false_zones": share(sum(self.without_zone), len(self.without_zone)),
-            "seconds": ratio(self.seconds, [1] * len(self.seconds)),
+            "seconds": ratio_of_sums(self.seconds, [1] * len(self.seconds)),
             **{f"field/{name}": share(sum(oks), len(oks)) for name, oks in right.items()},
         }
 
 
-def polygon_area(polygon: NDArray[np.floating]) -> float:
-    """Area of a simple polygon [n,2], by the shoelace formula."""
-    x, y = np.asarray(polygon, float).reshape(-1, 2).T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def intersection_over_union(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """IoU of two convex quadrilaterals [4,2] (Sutherland-Hodgman clipping)."""
-    clipped = [np.asarray(point, float) for point in a]
-    corners = np.asarray(b, float)
-    x, y = corners.T
-    if float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) < 0:
-        corners = corners[::-1]  # the inside must lie on one known side of every edge
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        edge = end - start
-        sides = [float(edge[0] * (p - start)[1] - edge[1] * (p - start)[0]) for p in clipped]
-        kept = []
-        for i, (point, side) in enumerate(zip(clipped, sides, strict=True)):
-            before, side_before = clipped[i - 1], sides[i - 1]
-            if (side >= 0) != (side_before >= 0):
-                kept.append(before + (point - before) * side_before / (side_before - side))
-            if side >= 0:
-                kept.append(point)
-        clipped = kept
-        if not clipped:
-            return 0.0
-    inside = polygon_area(np.asarray(clipped))
-    union = polygon_area(a) + polygon_area(b) - inside
-    return inside / union if union > 0 else 0.0
-
-
-class ZoneFinding:
+class FindingMetric:
     """How well zones are found, apart from reading them.
 
     Args:
@@ -258,7 +190,7 @@ class ZoneFinding:
             self.found.append(False)
             self.located.append(False)
             return False
-        overlap = intersection_over_union(_outline(truth), _outline(found))
+        overlap = polygon_iou(_outline(truth), _outline(found))
         # Reading directions less than 45 degrees apart: an upside-down zone is not found.
         directions = [np.subtract(quads[:, 1], quads[:, 0]).sum(0) for quads in (truth, found)]
         cosine = directions[0] @ directions[1] / np.prod(np.linalg.norm(directions, axis=1))
@@ -281,7 +213,7 @@ class ZoneFinding:
         return {
             "zone_recall": share(sum(self.found), n),
             "lines_located": share(sum(self.located), n),
-            "zone_iou": ratio(self.overlaps, [1] * n),
+            "zone_iou": ratio_of_sums(self.overlaps, [1] * n),
             "false_zones": share(sum(self.without_zone), len(self.without_zone)),
         }
 
@@ -347,7 +279,7 @@ class CharacterConfusion:
         return counts
 
 
-class JsonReading:
+class JsonMetric:
     """Donut's scores of JSON predictions: tree-edit accuracy (mean) and field F1 (micro)."""
 
     def __init__(self) -> None:
@@ -377,7 +309,7 @@ class JsonReading:
         """
         halves = [r + w / 2 for r, w in zip(self.right, self.wrong, strict=True)]
         return {
-            "tree_accuracy": ratio(self.accuracies, [1] * len(self.accuracies)),
-            "field_f1": ratio(self.right, halves),
+            "tree_accuracy": ratio_of_sums(self.accuracies, [1] * len(self.accuracies)),
+            "field_f1": ratio_of_sums(self.right, halves),
             "exact": share(self.exact, len(self.accuracies)),
         }

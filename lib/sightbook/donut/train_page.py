@@ -26,7 +26,7 @@ from sightbook.donut.data import Record
 from sightbook.donut.decoding import to_text
 from sightbook.donut.documents import Documents, training_documents
 from sightbook.donut.json_metrics import tree_accuracy
-from sightbook.donut.metrics import JsonReading, ZoneReading, values
+from sightbook.donut.metrics import JsonMetric, ReadingMetric
 from sightbook.donut.model import DONUT_BASE, build_page_model
 from sightbook.donut.mrz import ALPHABET
 from sightbook.donut.page_notation import (
@@ -42,8 +42,10 @@ from sightbook.donut.pages import IGNORED, PageDataset, PageItem, collate_pages
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.sequences import strip_prompt, tokens_to_json
 from sightbook.images import Skipped
+from sightbook.inference.models import find_model
+from sightbook.metrics.bootstrap import values_of
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run, RunError, find_run
+from sightbook.runs import Run, RunError
 from sightbook.training import Task, fit, seed_everything
 from sightbook.training_task import is_first_process
 
@@ -289,7 +291,7 @@ def page_source(init: str) -> str | Path:
     if (folder / "config.json").is_file():
         return folder
     try:
-        return find_run("donut", init, needs=PAGE) / PAGE
+        return find_model("donut", init, PAGE)
     except RunError as error:
         if re.fullmatch(r"[\w.-]+/[\w.-]+", init) and not folder.exists():
             return init
@@ -339,7 +341,7 @@ class PageTask(Task):
         self.read_samples = read_samples
         self.facts = tokens.facts(tokenizer)
         self.unknown = tokenizer.unk_token_id
-        self.answers, self.zones = JsonReading(), ZoneReading()
+        self.answers, self.zones = JsonMetric(), ReadingMetric()
 
     def _logits(self, batch: Mapping[str, Any]) -> Tensor:
         # No mask: padding is on the right, where a causal decoder does not look.
@@ -415,9 +417,9 @@ class PageTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log what was read."""
-        scores = values(self.answers.summary())
+        scores = values_of(self.answers.summary())
         if self.zones.scores:
-            zones = values(self.zones.summary())
+            zones = values_of(self.zones.summary())
             scores |= {name: zones[name] for name in ("exact_zone", "cer")}
         for name, value in scores.items():
             self.log(f"validation/{name}", value)

@@ -23,14 +23,15 @@ from sightbook.detection.labels.annotations import Annotations, Box
 from sightbook.detection.metrics import sets as shared
 from sightbook.detection.metrics.coco import BoxEvaluation, evaluate_boxes
 from sightbook.detection.metrics.errors import ImageErrors, count_errors, find_errors
-from sightbook.detection.metrics.scoring import shown
 from sightbook.detection.metrics.sets import Sets, generated_side
 from sightbook.headstamps.metrics import HeadResult, ReadingEvaluation, evaluate_readings
 from sightbook.headstamps.params import EvaluateHeadstamps, PrepareHeadstamps, TrainHeadstamps
 from sightbook.headstamps.predict import recogniser_file
 from sightbook.headstamps.prepare import draw
-from sightbook.headstamps.read import Head, Recogniser, find_outlines, open_recogniser, read_head
+from sightbook.headstamps.read import Head, Recogniser, find_outlines, read_head
 from sightbook.images import Skipped, open_image
+from sightbook.metrics.bootstrap import format_figure
+from sightbook.ocr import LineReader
 from sightbook.runs import dataset_folder
 from sightbook.validation import Report
 
@@ -144,7 +145,7 @@ class HeadstampEvaluation:
         sides = {"boxes": self.boxes, "outlines": self.outlines}
         return [
             {"class": label, "compared": name, "n": f"{mine['AP']['n']:,}"}
-            | {figure: shown(value) for figure, value in mine.items()}
+            | {figure: format_figure(value) for figure, value in mine.items()}
             for name, side in sides.items()
             if side is not None
             for label, mine in side.by_class.items()
@@ -155,7 +156,7 @@ class HeadstampEvaluation:
         figures = {name: reading.figures() for name, reading in self.readings.items()}
         return [
             {"figure": text}
-            | {f"along {name}": shown(mine[key]) for name, mine in figures.items()}
+            | {f"along {name}": format_figure(mine[key]) for name, mine in figures.items()}
             | {"n": f"{figures[FOUND][key]['n']:,}"}
             for key, text in READ.items()
         ]
@@ -172,9 +173,8 @@ def run_evaluation(params: EvaluateHeadstamps, run: Path) -> HeadstampEvaluation
     detector = OnnxDetector(
         ensure_package(run, params.line), line=params.line, threads=params.threads
     )
-    # by None it is the one that is shipped with headstamps, by "reference" always the OCR line's
-    which = None if params.recognition == "reference" else params.recognition
-    recognise = open_recogniser(recogniser_file(which), beams=params.beams, threads=params.threads)
+    file = recogniser_file(params.recognition)
+    recognise = LineReader(file, beams=params.beams, threads=params.threads).read
     report, skipped = Report(), Skipped(params.max_bad)
     sets = evaluation_sets(params, run, detector.labels, report, skipped)
     return evaluate(params, sets, detector.detect, recognise, report, skipped)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
-from sightbook.detection.metrics.errors import box_iou
-from sightbook.detection.metrics.scoring import Figure, Floats, draw_again, figure, ratio, shown
+from sightbook.detection.metrics.errors import coco_iou
 from sightbook.headstamps.read import Head, Outline, find_outlines
 from sightbook.headstamps.unroll import Ellipse
+from sightbook.metrics.bootstrap import Figure, Floats, divide, figure, format_figure, resample
 from sightbook.tables import Table
 
 IOU = 0.5
@@ -137,7 +137,7 @@ class ReadingEvaluation:
         for name, own in [*self.per_object().items(), ("all", self.figures())]:
             names = ("token_F1", "token_precision", "token_recall", "CER", "exact", "found")
             rows.append({"object": name, "views": own["found"]["n"]})
-            rows[-1] |= {key.replace("_", " "): shown(own[key]) for key in names}
+            rows[-1] |= {key.replace("_", " "): format_figure(own[key]) for key in names}
         return Table(rows)
 
     def metrics(self) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def _record_results(record: ImageRecord, heads: Sequence[Head], iou: float) -> l
 
 def _matched(truth: Sequence[Box], found: Sequence[Box], iou: float) -> list[int | None]:
     """For each true box the number of its found one, the best overlaps first."""
-    overlaps = box_iou(truth, found) if truth and found else np.zeros((len(truth), len(found)))
+    overlaps = coco_iou(truth, found) if truth and found else np.zeros((len(truth), len(found)))
     partners: list[int | None] = [None] * len(truth)
     while overlaps.size and overlaps.max() >= iou:
         row, column = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
@@ -337,7 +337,7 @@ def _figures(heads: Sequence[HeadResult], resamples: int) -> dict[str, Figure]:
     units = [result.object_id for result in heads]
     objects = [np.array([unit == name for unit in units]) for name in sorted({*units} - {""})]
     once = _values(table, objects, np.ones((1, len(heads)), np.int64))
-    drawn = _values(table, objects, draw_again(len(heads), units, resamples))
+    drawn = _values(table, objects, resample(units, resamples))
     sums = dict(zip(_COUNTS, table.sum(0).astype(int).tolist(), strict=True))
     rests = {
         "token_precision": sums["read"],
@@ -363,18 +363,18 @@ def _values(table: Floats, objects: Sequence[NDArray[np.bool_]], weights: Any) -
         score = _shares(weights[:, own] @ table[own])["token_F1"]
         total += np.where(times > 0, times * score, 0.0)
         count += times
-    return {**values, "object_token_F1": ratio(total, count)}
+    return {**values, "object_token_F1": divide(total, count)}
 
 
 def _shares(sums: Floats) -> dict[str, Floats]:
     """Figures of summed counts ``[k, len(_COUNTS)]``; NaN where there is nothing to count."""
     of = dict(zip(_COUNTS, sums.T, strict=True))
     return {
-        "token_F1": ratio(2 * of["hits"], of["true"] + of["read"]),
-        "token_precision": ratio(of["hits"], of["read"]),
-        "token_recall": ratio(of["hits"], of["true"]),
-        "CER": ratio(of["errors"], of["characters"]),
-        "exact": ratio(of["exact"], of["heads"]),
-        "direction": ratio(of["directed"], of["named"]),
-        "found": ratio(of["found"], of["heads"]),
+        "token_F1": divide(2 * of["hits"], of["true"] + of["read"]),
+        "token_precision": divide(of["hits"], of["read"]),
+        "token_recall": divide(of["hits"], of["true"]),
+        "CER": divide(of["errors"], of["characters"]),
+        "exact": divide(of["exact"], of["heads"]),
+        "direction": divide(of["directed"], of["named"]),
+        "found": divide(of["found"], of["heads"]),
     }

@@ -8,28 +8,39 @@ from typing import Any
 from sightbook.detection.labels.annotations import ImageRecord
 from sightbook.detection.training.augment import Image, Mirror
 from sightbook.detection.training.loader import Generator
-from sightbook.detection.training.sets import DetectionSets, detection_sets, fold_sets
-from sightbook.detection.training.train import cross_validate, train_detector
+from sightbook.detection.training.sets import DetectionSets, detection_sets
+from sightbook.detection.training.train import DetectionTask, build_detector, train_detector
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
 from sightbook.runs import Run
 
 
-def train(params: TrainHeadstamps, run: Run) -> dict[str, Any]:
+def train(
+    params: TrainHeadstamps,
+    run: Run,
+    task: DetectionTask | None = None,
+    sets: DetectionSets | None = None,
+) -> dict[str, Any]:
     """Train a detector, or one for each fold; the run folder holds everything afterwards.
+
+    Args:
+        params: how to train.
+        run: where everything goes.
+        task: detector and loss; None for the usual ones.
+        sets: photographs to train and validate on; None for those that the parameters describe.
 
     Returns:
         Validation metrics of the best epoch; with `folds`, see `cross_validate`.
     """
-    if params.folds:
-        parts = fold_sets(params, run, generator(params), mirror(params))
-        return cross_validate(params, run, parts)
-    return train_detector(params, run, training_sets(params, run))
+    sets = training_images(params) if sets is None else sets
+    if task is None:
+        task = DetectionTask(build_detector(params, sets), sets, params.leavings)
+    return train_detector(params, run, task, sets)
 
 
-def training_sets(params: TrainHeadstamps, run: Run) -> DetectionSets:
+def training_images(params: TrainHeadstamps) -> DetectionSets:
     """The photographs to train and to validate on; see `detection_sets`."""
-    return detection_sets(params, run, generator(params), mirror(params))
+    return detection_sets(params, generator(params), mirror(params))
 
 
 def mirror(params: TrainHeadstamps) -> Mirror:

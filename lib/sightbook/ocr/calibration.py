@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.metrics.polygons import polygon_overlaps
 from sightbook.ocr import engine
-from sightbook.ocr.overlaps import polygon_overlaps
 from sightbook.ocr.page import Page
 
 IOU = 0.5

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from sightbook.ocr.overlaps import Overlaps, mask_of, mask_overlaps, polygon_overlaps
+from sightbook.metrics.polygons import Overlaps, polygon_overlaps
 from sightbook.ocr.page import Line, Page, Paragraph, Points, Word
 
 Counts = dict[str, float]
@@ -144,6 +144,56 @@ def word_height(word: Word) -> float:
     if len(word.text) == 1:  # "l" is higher than it is long
         return float(np.ptp(word.vertices[:, 1]))
     return float(min(cv2.minAreaRect(np.asarray(word.vertices, np.float32))[1]))
+
+
+# ------------------------------------------------------------------ masks
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Some pixels of a page: a small picture and where its top left corner lies.
+
+    Attributes:
+        x: of the corner, pixels.
+        y: of the corner, pixels.
+        pixels: bool ``[h, w]``.
+    """
+
+    x: int
+    y: int
+    pixels: NDArray[np.bool_]
+
+
+def mask_of(polygons: Sequence[Points], width: int, height: int) -> Mask:
+    """The pixels of a page that some polygons cover; what lies beyond the page is cut off.
+
+    A polygon's border belongs to it, corners are rounded to whole pixels.
+    """
+    corners = [np.round(polygon).astype(np.int32) for polygon in polygons]
+    every = np.concatenate(corners)
+    x0, y0 = np.clip(every.min(0), 0, (width, height)).tolist()
+    x1, y1 = np.clip(every.max(0) + 1, 0, (width, height)).tolist()
+    pixels = np.zeros((max(0, y1 - y0), max(0, x1 - x0)), np.uint8)
+    if pixels.size:
+        for polygon in corners:
+            cv2.fillPoly(pixels, [polygon - (x0, y0)], (1,))
+    return Mask(x0, y0, pixels > 0)
+
+
+def mask_overlaps(first: Sequence[Mask], second: Sequence[Mask]) -> Overlaps:
+    """Intersections of masks, in pixels."""
+    areas = [np.array([mask.pixels.sum() for mask in group], float) for group in (first, second)]
+    intersection = np.zeros((len(first), len(second)))
+    for row, a in enumerate(first):
+        for column, b in enumerate(second):
+            x0, y0 = max(a.x, b.x), max(a.y, b.y)
+            x1 = min(a.x + a.pixels.shape[1], b.x + b.pixels.shape[1])
+            y1 = min(a.y + a.pixels.shape[0], b.y + b.pixels.shape[0])
+            if x1 > x0 and y1 > y0:
+                mine = a.pixels[y0 - a.y : y1 - a.y, x0 - a.x : x1 - a.x]
+                other = b.pixels[y0 - b.y : y1 - b.y, x0 - b.x : x1 - b.x]
+                intersection[row, column] = np.count_nonzero(mine & other)
+    return Overlaps(intersection, areas[0], areas[1])
 
 
 # ------------------------------------------------------------------ matching

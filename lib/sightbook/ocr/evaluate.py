@@ -6,6 +6,7 @@ what will be used.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference.models import find_model
+from sightbook.metrics.bootstrap import Figure, format_figure, values_of
 from sightbook.ocr import metrics, tesseract
 from sightbook.ocr.comparison import PageResult, WordMatch, compare_page, normal, word_height
 from sightbook.ocr.data import read_dataset
@@ -28,9 +31,9 @@ from sightbook.ocr.params import ExportOcr
 from sightbook.ocr.params_evaluate import EvaluateOcr
 from sightbook.params import repository_root, resolve_path
 from sightbook.readings import align
-from sightbook.runs import find_run, list_runs, read_json
+from sightbook.runs import RunError
 from sightbook.validation import DataError, Report
-from sightbook.weights import SUFFIX, weights_file
+from sightbook.weights import SUFFIX
 
 if TYPE_CHECKING:
     from sightbook.ocr.synth.pages import PageSample
@@ -73,7 +76,7 @@ SUMMARY = ("words/F", "end_to_end/F", "lines/PQ", "paragraphs/PQ", "text/CER", "
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledPage:
     """A page whose text is known, and a way to its pixels."""
 
     page: Page
@@ -84,7 +87,7 @@ class Sample:
 class WordCase:
     """One true word and what became of it on its page."""
 
-    sample: Sample
+    sample: LabelledPage
     match: WordMatch
 
     @property
@@ -110,7 +113,7 @@ class Reading:
     pages: list[Page]
     results: list[PageResult]
     seconds: list[float]
-    figures: dict[str, metrics.Figure]
+    figures: dict[str, Figure]
 
     def by_height(self) -> list[dict[str, Any]]:
         """Of the words in each of :data:`HEIGHTS`: how many were found and how many read right."""
@@ -147,7 +150,7 @@ class Evaluation:
         problems: of the annotations.
     """
 
-    samples: list[Sample]
+    samples: list[LabelledPage]
     readings: dict[str, Reading]
     models: dict[str, str]
     skipped: dict[str, Any]
@@ -193,7 +196,9 @@ class Evaluation:
         rows = []
         for key, shown in SHOWN.items():
             row: dict[str, Any] = {"figure": shown}
-            row |= {name: _shown(reading.figures[key]) for name, reading in self.readings.items()}
+            row |= {
+                name: format_figure(reading.figures[key]) for name, reading in self.readings.items()
+            }
             rows.append({**row, "n": f"{self.reading.figures[key]['n']:,}"})
         seconds = {name: f"{_mean(r.seconds):.2f}" for name, r in self.readings.items()}
         return [*rows, {"figure": "seconds a page", **seconds, "n": f"{len(self.samples):,}"}]
@@ -202,7 +207,7 @@ class Evaluation:
         """Rows for display: each page's figures, the worst first."""
         rows = []
         for sample, result in zip(self.samples, self.reading.results, strict=True):
-            own = metrics.values(metrics.figures([result.counts]))
+            own = values_of(metrics.figures([result.counts]))
             row = {"page": sample.page.image_id, "words": len(result.words)}
             row |= {SHOWN[key]: round(own.get(key, 0.0), 4) for key in ("words/F", "end_to_end/F")}
             rows.append({**row, "CER of the page": round(own.get("text/CER", 0.0), 4)})
@@ -256,7 +261,7 @@ def evaluate(
 ) -> Evaluation:
     """Let readers read the same pages; the first of them must be :data:`MODEL`."""
     report, skipped = Report(), Skipped(params.max_bad)
-    samples: list[Sample] = []
+    samples: list[LabelledPage] = []
     pages: dict[str, list[Page]] = {name: [] for name in readers}
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for sample in read_samples(params, report, skipped):
@@ -287,7 +292,7 @@ def evaluate(
     return Evaluation(samples, readings, models or {}, skipped.to_dict(), report.to_dict())
 
 
-def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[Sample]:
+def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[LabelledPage]:
     """The pages to evaluate on; each one's pixels are read when asked for.
 
     Raises:
@@ -307,12 +312,12 @@ def read_samples(params: EvaluateOcr, report: Report, skipped: Skipped) -> list[
     # Evenly over the folder: neighbours in it are often alike.
     count = min(params.pages or len(pages), len(pages))
     chosen = np.linspace(0, len(pages) - 1, count).round().astype(int)
-    return [Sample(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
+    return [LabelledPage(pages[k], partial(open_image, pages[k].image)) for k in chosen.tolist()]
 
 
-def synthetic_samples(seed: int, count: int) -> list[Sample]:
+def synthetic_samples(seed: int, count: int) -> list[LabelledPage]:
     """Generated pages in fonts that training has not seen; drawn again when asked for."""
-    return [Sample(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
+    return [LabelledPage(_drawn(seed, k).page, partial(_pixels, seed, k)) for k in range(count)]
 
 
 def _drawn(seed: int, index: int) -> PageSample:
@@ -330,28 +335,24 @@ def chosen(part: str, which: str) -> str | Path:
 
     Args:
         part: one of :data:`PARTS`.
-        which: ``latest`` for the newest finished training of this part, or, where there is none,
-            the shipped model, which is printed; otherwise as ``Predictor`` takes it.
+        which: `engine` or `rules`, which need no model; else as `models.find_model` takes it.
+            `latest`, where no model of this part is trained, is the shipped one, and that is
+            printed.
+
+    Raises:
+        RunError: there is none.
     """
+    if which in ("rules", "engine"):
+        return which
     name = f"{part}{SUFFIX}"
-    run: Path | None = None
-    if which == "latest":
-        runs = [run for run in list_runs("ocr") if weights_file(run, name).is_file()]
-        done = [run for run in runs if read_json(run / "run.json").get("status") == "finished"]
-        if not done:
-            print(f"no {part} model is trained yet: taking the shipped one")
-            return "reference"
-        run = done[-1]
-    elif which not in ("reference", "rules", "engine") and not which.endswith(".onnx"):
-        run = find_run("ocr", which)
-    if run and weights_file(run, name).is_file():
-        return _exported(run, weights_file(run, name))
-    return run or which
+    with contextlib.suppress(RunError):  # exported files have no weights beside them
+        return _exported(find_model("ocr", which, name, part=part, or_shipped=True).parent)
+    return find_model("ocr", which, part=part, weights=name, or_shipped=True)
 
 
-def _exported(run: Path, weights: Path) -> Path:
+def _exported(run: Path) -> Path:
     file = run / MODEL_FILE
-    if not file.is_file() or file.stat().st_mtime < weights.stat().st_mtime:
+    if not file.is_file():
         from sightbook.ocr.exporting import export_run  # needs torch, which reading does not
 
         export_run(run, ExportOcr.parse({"int8": False}))
@@ -365,11 +366,3 @@ def _confidence(case: WordCase) -> float:
 
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else 0.0
-
-
-def _shown(figure: metrics.Figure) -> str:
-    if figure["value"] is None:
-        return "nothing to count"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"

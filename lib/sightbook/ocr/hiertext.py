@@ -23,6 +23,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from sightbook.files import atomic_file
+from sightbook.metrics.polygons import polygon_area
 from sightbook.ocr.page import Line, Page, Paragraph, Points, Word, bounding_box
 from sightbook.validation import DataError, Report
 
@@ -204,19 +205,13 @@ def _polygon(points: Points, size: tuple[int, int], what: str, flaws: _Flaws) ->
             if (low < -_TOLERANCE).any() or (high > limit + _TOLERANCE).any():
                 reach = ", ".join(f"{x:.0f}" for x in (*low.tolist(), *high.tolist()))
                 flaws.add("polygon outside the page", f"{what}: {reach} on {size[0]} x {size[1]}")
-                if _area(inside) < MIN_AREA:
+                if polygon_area(inside) < MIN_AREA:
                     return None
             points = inside
-    if _area(points) < MIN_AREA:
+    if polygon_area(points) < MIN_AREA:
         flaws.add("polygon without area", f"{what} at {_place(points)}")
         return None
     return points
-
-
-def _area(points: Points) -> float:
-    """By the shoelace formula; in doubles and around the first corner, far away ones stay exact."""
-    x, y = (points - points[0]).astype(np.float64).T
-    return abs(float(x[:-1] @ y[1:] - x[1:] @ y[:-1])) / 2
 
 
 def _around(items: Iterable[Line | Word]) -> Points:

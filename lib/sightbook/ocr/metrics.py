@@ -13,15 +13,14 @@ Figures are counted page by page and added up; intervals come from drawing pages
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.metrics.bootstrap import Figure, divide, figure, resample
 from sightbook.ocr.comparison import FATES, IOU, Counts, compare_page, compare_pages
 from sightbook.ocr.page import Page
 
-Figure = dict[str, Any]
 Sums = Mapping[str, NDArray[np.float64]]
 
 LEVELS = ("words", "lines", "paragraphs", "end_to_end", "lines_end_to_end")
@@ -59,24 +58,15 @@ def figures(pages: Sequence[Counts], resamples: int = 1000) -> dict[str, Figure]
     """Figures from the counts of pages, with a seeded percentile bootstrap over the pages."""
     names = list(pages[0]) if pages else list(compare_page(_NOTHING, _NOTHING).counts)
     table = np.array([[page[name] for name in names] for page in pages]).reshape(-1, len(names))
-    total = {name: table[:, [k]].sum(0) for k, name in enumerate(names)}
-    values, numbers = _values(total)
-    drawn: dict[str, NDArray[np.float64]] = {}
-    if len(pages) > 1 and resamples:
-        rng = np.random.default_rng(0)
-        even = np.full(len(pages), 1 / len(pages))
-        sums = rng.multinomial(len(pages), even, size=resamples) @ table
-        drawn, _ = _values({name: sums[:, k] for k, name in enumerate(names)})
-    return {name: _figure(values[name], numbers[name], drawn.get(name)) for name in values}
-
-
-def values(summary: Mapping[str, Figure]) -> dict[str, float]:
-    """The bare values of figures; those that rest on nothing are left out."""
-    return {name: f["value"] for name, f in summary.items() if f["value"] is not None}
+    # The pages as they are, and below them each resample.
+    once = np.array([[column.sum() for column in table.T]])
+    sums = np.concatenate([once, resample(len(pages), resamples) @ table])
+    values, numbers = _values({name: sums[:, k] for k, name in enumerate(names)})
+    return {name: figure(float(v[0]), numbers[name], v[1:]) for name, v in values.items()}
 
 
 def _values(sums: Sums) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]:
-    """Figures of summed counts ``[k]`` (one set of sums, or one a resample) and what each rests on.
+    """Figures of summed counts ``[k]``, and what the first of each rests on.
 
     With nothing to find recall is 1, with nothing found precision is, as the protocol has it.
     """
@@ -84,9 +74,9 @@ def _values(sums: Sums) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]
     rest: dict[str, int] = {}
     for level in LEVELS:
         hits, true, read = (sums[f"{level}/{name}"] for name in ("hits", "true", "read"))
-        recall, precision = _ratio(hits, true, 1.0), _ratio(hits, read, 1.0)
-        tightness = _ratio(sums[f"{level}/iou"], hits, 1.0)
-        score = _ratio(2 * precision * recall, precision + recall, 0.0)
+        recall, precision = divide(hits, true, 1.0), divide(hits, read, 1.0)
+        tightness = divide(sums[f"{level}/iou"], hits, 1.0)
+        score = divide(2 * precision * recall, precision + recall, 0.0)
         shown = {
             "PQ": score * tightness,
             "F": score,
@@ -105,25 +95,9 @@ def _values(sums: Sums) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]
         **{f"fate/{name}": (f"fate/{name}", "words/true") for name in FATES},
     }
     for name, (top, bottom) in ratios.items():
-        got[name] = _ratio(sums[top], sums[bottom], np.nan)
+        got[name] = divide(sums[top], sums[bottom], np.nan)
         rest[name] = int(sums[bottom][0])
     return got, rest
-
-
-def _ratio(
-    top: NDArray[np.float64], bottom: NDArray[np.float64], otherwise: float
-) -> NDArray[np.float64]:
-    return np.divide(top, bottom, out=np.full(np.shape(top), otherwise), where=bottom > 0)
-
-
-def _figure(value: NDArray[np.float64], n: int, drawn: NDArray[np.float64] | None) -> Figure:
-    figure: Figure = {"value": None, "n": n, "low": None, "high": None}
-    if np.isfinite(value[0]):
-        figure["value"] = float(value[0])
-    if drawn is not None and np.isfinite(drawn).any():
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        figure |= {"low": float(low), "high": float(high)}
-    return figure
 
 
 _NOTHING = Page("", 1, 1)

@@ -10,6 +10,7 @@ Detection and recognition run exactly as the ocrs engine runs them (:mod:`sightb
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,14 +24,15 @@ from numpy.typing import NDArray
 from sightbook import onnx
 from sightbook.files import write_atomic
 from sightbook.images import ImageLike, as_pixels, iter_pixels
+from sightbook.inference.models import find_model
 from sightbook.ocr import engine
+from sightbook.ocr.engine import LineText
 from sightbook.ocr.engine_lines import find_paragraphs
 from sightbook.ocr.formats import FORMATS, SUFFIXES, page_dict
 from sightbook.ocr.layout_engine import LayoutModelFile, arrange
 from sightbook.ocr.overlay import draw_page
 from sightbook.ocr.page import Page, PageBuilder, Paragraph, Word
 from sightbook.ocr.word_boxes import detected_boxes, engine_boxes
-from sightbook.params import repository_root, resolve_path
 from sightbook.predicting import (
     CommandError,
     Option,
@@ -39,10 +41,9 @@ from sightbook.predicting import (
     settings,
     warn_renamed,
 )
-from sightbook.runs import RunError, find_run, list_runs
-from sightbook.weights import SUFFIX, weights_file
+from sightbook.runs import RunError
+from sightbook.weights import SUFFIX
 
-MODEL = "model.onnx"
 TASKS = ("detection", "recognition", "layout")
 
 ENGINE, RULES = "engine", "rules"
@@ -55,36 +56,61 @@ Layout = list[list[list[int]]]
 
 
 def model_file(task: str, model: str | Path | None = None) -> Path:
-    """The exported file of a task.
+    """The exported file of a task: `models.find_model` for one of the line's networks.
 
     Args:
         task: `detection`, `recognition` or `layout`.
         model: `reference` or None (the shipped one), `latest` (of this task), a run's name, a
-            folder, or the path of a `.onnx` file. A folder may hold one model, or a folder a task.
+            folder, or a `.onnx` file. A folder may hold one model, or a folder a task.
 
     Raises:
-        RunError: there is none; says which runs there are.
+        RunError: there is none; says what there is.
     """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name)
-    if name == "reference":
-        folder = repository_root() / "outputs" / "reference" / "ocr"
-    elif name == "latest":
-        made = [run for run in list_runs("ocr") if _has_trained(run, task)]
-        exported = [run for run in made if (run / MODEL).is_file()]
-        if not exported:
-            hint = (
-                f"export {made[-1].name} with 04_export" if made else f"train it: 02_train_*{task}"
-            )
-            raise RunError(f"no run of 'ocr' holds an exported {task} model; {hint}")
-        folder = exported[-1]
-    else:
-        folder = find_run("ocr", name)
-    for place in (folder / task / MODEL, folder / MODEL):
-        if place.is_file():
-            return place
-    raise RunError(f"{folder}: holds no {task}/{MODEL} and no {MODEL}; export it with 04_export")
+    return find_model("ocr", model, part=task, weights=f"{task}{SUFFIX}")
+
+
+class LineReader:
+    """Reads images of one line each.
+
+    Args:
+        model: the recogniser, as `model_file` takes it.
+        beams: texts that its beam search keeps; 1 takes the best path.
+        threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
+
+    Attributes:
+        file: the model's.
+        alphabet: the characters that it knows.
+        height: of its input, pixels.
+
+    Raises:
+        RunError, FileNotFoundError: no such model.
+        ValueError: a model of another line or task, or `beams` is below 1.
+    """
+
+    def __init__(
+        self, model: str | Path | None = None, *, beams: int = 1, threads: int | None = 1
+    ) -> None:
+        if beams < 1:
+            raise ValueError(f"beams is {beams}; expected 1 or more")
+        self.beams = beams
+        self.file = model_file("recognition", model)
+        self._session, facts = _open(self.file, "recognition", threads)
+        self.alphabet = str(facts["alphabet"])
+        self.height = _line_height(self._session.get_inputs()[0].shape)
+
+    def read(self, images: Iterable[ImageLike]) -> list[LineText]:
+        """What stands on each image, as `images.as_pixels` takes it."""
+        lines = []
+        for image in iter_pixels(images):
+            height, width = image.shape[:2]
+            frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
+            wide = engine.line_width(frame, self.height)
+            lines.append(engine.resize(engine.prepare_image(image), self.height, wide))
+        return self.read_cut(lines)
+
+    def read_cut(self, lines: Sequence[engine.Gray]) -> list[LineText]:
+        """What stands on lines that are cut out already, see `engine.line_image`."""
+        return engine.recognise(self._session, lines, self.alphabet, beams=self.beams)
 
 
 class Predictor:
@@ -102,7 +128,7 @@ class Predictor:
         threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
 
     Raises:
-        RunError, FileNotFoundError: no such model.
+        RunError: no such model.
         ValueError: a model of another line or task.
     """
 
@@ -118,17 +144,12 @@ class Predictor:
     ) -> None:
         if boxes not in ("detected", "engine"):
             raise ValueError(f"boxes is {boxes!r}; expected 'detected' or 'engine'")
-        if beams < 1:
-            raise ValueError(f"beams is {beams}; expected 1 or more")
         self.beams, self.boxes = beams, boxes
-        self.files = {
-            "detection": model_file("detection", detection),
-            "recognition": model_file("recognition", recognition),
-        }
-        self._detector, _ = _open(self.files["detection"], "detection", threads)
-        self._recogniser, facts = _open(self.files["recognition"], "recognition", threads)
-        self.alphabet = str(facts["alphabet"])
-        self._height = _line_height(self._recogniser.get_inputs()[0].shape)
+        file = model_file("detection", detection)
+        self._lines = LineReader(recognition, beams=beams, threads=threads)
+        self.files = {"detection": file, "recognition": self._lines.file}
+        self._detector, _ = _open(file, "detection", threads)
+        self.alphabet = self._lines.alphabet
         self._judge: LayoutModelFile | None = None
         self._own_layout = str(layout) == ENGINE
         if str(layout) not in (ENGINE, RULES):
@@ -164,24 +185,17 @@ class Predictor:
         rects = self._words(gray)
         paragraphs = self.arrange(rects)
         lines = [rects[line] for paragraph in paragraphs for line in paragraph]
-        pictures = [engine.line_image(gray, line, self._height) for line in lines]
-        read = engine.recognise(self._recogniser, pictures, self.alphabet, beams=self.beams)
-        found = iter(zip(read, lines, strict=True))
+        pictures = [engine.line_image(gray, line, self._lines.height) for line in lines]
+        found = iter(zip(self._lines.read_cut(pictures), lines, strict=True))
         builder = PageBuilder(name, image.shape[1], image.shape[0])
         for paragraph in paragraphs:
             builder.add([self._placed(*next(found)) for _ in paragraph])
         page = builder.page()
         return replace(page, paragraphs=tuple(map(_with_confidences, page.paragraphs)))
 
-    def read_lines(self, images: Iterable[ImageLike]) -> list[engine.LineText]:
+    def read_lines(self, images: Iterable[ImageLike]) -> list[LineText]:
         """Read images of one line each."""
-        lines = []
-        for image in iter_pixels(images):
-            height, width = image.shape[:2]
-            frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
-            wide = engine.line_width(frame, self._height)
-            lines.append(engine.resize(engine.prepare_image(image), self._height, wide))
-        return engine.recognise(self._recogniser, lines, self.alphabet, beams=self.beams)
+        return self._lines.read(images)
 
     def detect(self, image: ImageLike) -> Rects:
         """Rectangles of words, float32 ``[n, 4, 2]``, clockwise from the top left, in no order."""
@@ -195,7 +209,7 @@ class Predictor:
         probabilities = engine.text_probabilities(self._detector, gray)
         return engine.find_words(probabilities, (gray.shape[0], gray.shape[1]))
 
-    def _placed(self, read: engine.LineText, rects: Rects) -> tuple[Word, ...]:
+    def _placed(self, read: LineText, rects: Rects) -> tuple[Word, ...]:
         place = engine_boxes if self.boxes == "engine" else detected_boxes
         return tuple(
             Word(
@@ -217,15 +231,6 @@ class Predictor:
         _check(file, facts, "layout")
         self._judge = LayoutModelFile(file, threads)
         self.files["layout"] = file
-
-
-def _exported(task: str) -> list[Path]:
-    """Runs that trained a task's model and exported it, oldest first."""
-    return [run for run in list_runs("ocr") if _has_trained(run, task) and (run / MODEL).is_file()]
-
-
-def _has_trained(run: Path, task: str) -> bool:
-    return weights_file(run, f"{task}{SUFFIX}").is_file()
 
 
 def _open(file: Path, task: str, threads: int | None) -> tuple[Any, dict[str, Any]]:
@@ -346,23 +351,17 @@ def describe(name: str, page: Page, seconds: float) -> str:
 
 def _models(model: Any) -> dict[str, Any]:
     """What `--model` says of each task: a folder of several, or one that tells its own task."""
-    if model is None:
-        return {}
-    name = str(model)
-    if name == "reference":
-        return {}
-    if name == "latest":
-        made = [task for task in TASKS if _exported(task)]
-        if not made:
-            raise RunError("no run of 'ocr' holds an exported model; export one with 04_export")
-        return dict.fromkeys(made, name)
-    folder = None if name.endswith(".onnx") else find_run("ocr", name)
-    if folder is not None:
-        held = [task for task in TASKS if (folder / task / MODEL).is_file()]
-        if held:
-            return dict.fromkeys(held, name)
-    file = resolve_path(name) if folder is None else find_run("ocr", name, needs=MODEL) / MODEL
-    facts = onnx.read_metadata(file)
-    if facts.get("line") != "ocr" or facts.get("task") not in TASKS:
-        raise ValueError(f"{file}: expected a model of ocr, found one of {facts.get('line')}")
-    return {facts["task"]: name}
+    found = {}
+    for task in TASKS if model is not None else ():
+        with contextlib.suppress(RunError):
+            found[task] = model_file(task, model)
+    if model is not None and not found:
+        model_file(TASKS[0], model)  # says what is wrong with it
+    files = list(found.values())
+    for file in {file for file in files if files.count(file) > 1}:
+        # one for all: it says itself what it is for
+        facts = onnx.read_metadata(file)
+        if facts.get("line") != "ocr" or facts.get("task") not in TASKS:
+            raise ValueError(f"{file}: expected a model of ocr, found one of {facts.get('line')}")
+        found = {task: own for task, own in found.items() if own != file} | {facts["task"]: file}
+    return found

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from sightbook.intervals import wilson
+from sightbook.metrics.bootstrap import intervals_of, values_of
+from sightbook.metrics.intervals import wilson
 from sightbook.ocr.comparison import FATES, WordMatch
-from sightbook.ocr.evaluate import Evaluation, Sample, WordCase
+from sightbook.ocr.evaluate import Evaluation, LabelledPage, WordCase
 from sightbook.ocr.page import Page, Points, bounding_box
 from sightbook.plot_style import (
     MUTED,
@@ -99,12 +100,8 @@ def fates(result: Evaluation) -> Plot:
     if not known:
         return empty_plot("no words")
     return bars(
-        {name: figure["value"] for name, figure in known.items()},
-        intervals={
-            name: (figure["low"], figure["high"])
-            for name, figure in known.items()
-            if figure["low"] is not None
-        },
+        values_of(known),
+        intervals=intervals_of(known),
         title=f"what became of {next(iter(known.values()))['n']:,} words",
     )
 
@@ -153,7 +150,7 @@ def _height(row: dict[str, float]) -> str:
     return f"{row['from']}+" if row["to"] is None else f"{row['from']}–{row['to']}"
 
 
-def _page_axes(samples: Sequence[Sample]) -> tuple[Plot, list[Axes]]:
+def _page_axes(samples: Sequence[LabelledPage]) -> tuple[Plot, list[Axes]]:
     cell = 6.6
     ratio = max(min(1.5, s.page.height / max(1, s.page.width)) for s in samples)
     plot = Plot(cell * len(samples), cell * ratio + 0.7)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sightbook.cards import card_page, origin, params_told, read_records, validation_told
-from sightbook.detection.metrics.scoring import shown
 from sightbook.exporting import Exported
+from sightbook.metrics.bootstrap import format_figure
 from sightbook.onnx import read_metadata
 from sightbook.tables import Table
 
@@ -61,7 +61,7 @@ def _evaluation(metrics: dict[str, Any], line: str) -> list[str]:
     if not done:
         return [f"Not evaluated yet: run `03_evaluate_{line}` and export again.", ""]
     rows = [
-        {"figure": name, "value (95 % interval)": shown(figure), "n": f"{figure['n']:,}"}
+        {"figure": name, "value (95 % interval)": format_figure(figure), "n": f"{figure['n']:,}"}
         for name, figure in done["summary"].items()
     ]
     over = f"; intervals by resampling {done['intervals_over']}" if "intervals_over" in done else ""

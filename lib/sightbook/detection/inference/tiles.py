@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sightbook.detection.labels.annotations import XYXY, Box
 from sightbook.detection.labels.masks import moved
+from sightbook.metrics.polygons import box_overlaps
 
 Image = NDArray[np.uint8]
 Window = tuple[int, int, int, int]
@@ -120,23 +121,12 @@ def _united(found: Sequence[_Found]) -> list[Box]:
     for one in sorted(found, key=lambda f: (f.cut, -_score(f.box))):
         others = kept.setdefault(one.box.label, [])
         if others:
-            corners = np.array([other.xyxy for other in others])
-            iou, inside = _overlaps(np.array(one.box.xyxy), corners)
-            if (iou >= SAME_IOU).any() or (one.cut and (inside >= PART_OF).any()):
+            overlaps = box_overlaps(one.box.xyxy, [other.xyxy for other in others])
+            part = one.cut and (overlaps.of_first >= PART_OF).any()
+            if part or (overlaps.iou >= SAME_IOU).any():
                 continue
         others.append(one.box)
     return [box for boxes in kept.values() for box in boxes]
-
-
-def _overlaps(
-    box: NDArray[np.float64], others: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """IoU with each of ``[n, 4]``, and the share of the box's own area within each."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.clip(sides, 0, None).prod(1)
-    own = max(float((box[2:] - box[:2]).prod()), 1e-9)
-    areas = (others[:, 2:] - others[:, :2]).prod(1)
-    return shared / np.maximum(own + areas - shared, 1e-9), shared / own
 
 
 def _score(box: Box) -> float:

@@ -179,12 +179,6 @@ def polygons_box(polygons: Iterable[Points]) -> XYXY:
     return left, top, right, bottom
 
 
-def polygon_area(polygon: Points) -> float:
-    """Area of a polygon without crossings (Gauss's formula), pixels²."""
-    x, y = np.asarray(polygon, np.float64).T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-
-
 def _label(record: ImageRecord) -> list[Any]:
     return [
         [box.label, box.xyxy, [p.tolist() for p in box.polygons], box.crowd, dict(box.attributes)]

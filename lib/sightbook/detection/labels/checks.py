@@ -20,6 +20,7 @@ import numpy as np
 from sightbook.data.find_files import ImageFinder
 from sightbook.detection.labels.annotations import XYXY, Box, ImageRecord, Points, polygons_box
 from sightbook.images import ImageError, Skipped, image_size
+from sightbook.metrics.polygons import box_iou
 from sightbook.validation import Report
 
 MIN_SIDE = 8
@@ -207,20 +208,9 @@ def checked_box(
             "box reaches outside", box.where, f"{shown} in {width} x {height} pixels; clipped"
         )
     xyxy = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
-    if polygons and overlap(xyxy, polygons_box(polygons)) < 0.5:
+    if polygons and box_iou(xyxy, polygons_box(polygons)) < 0.5:
         report.warning("box and outline disagree", box.where, f"{shown}; both are kept")
     return Box(box.label, xyxy, tuple(polygons), box.crowd, box.score, box.attributes)
-
-
-def overlap(a: XYXY, b: XYXY) -> float:
-    """IoU of two boxes, from 0 to 1; 0 where neither has an area."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-    return shared / (areas - shared)
 
 
 def flat_polygon(values: Any) -> Points | None:

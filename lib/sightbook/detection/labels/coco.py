@@ -18,12 +18,12 @@ from sightbook.detection.labels.annotations import (
     Annotations,
     Box,
     Points,
-    polygon_area,
     polygons_box,
 )
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, flat_polygon, split_of
 from sightbook.detection.labels.masks import mask_polygons, rle_mask
 from sightbook.files import plain, read_json, write_atomic
+from sightbook.metrics.polygons import polygon_areas
 from sightbook.validation import Report
 
 _IMAGE_KEYS = {"id", "file_name", "width", "height", "group", "split", "license", "coco_url",
@@ -127,7 +127,7 @@ def _object_dict(box: Box) -> dict[str, Any]:
     right, bottom = round(box.xyxy[2], 2), round(box.xyxy[3], 2)
     row: dict[str, Any] = {
         "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
-        "area": round(sum(map(polygon_area, box.polygons)) if box.polygons else box.area, 2),
+        "area": round(float(polygon_areas(box.polygons).sum()) if box.polygons else box.area, 2),
         "iscrowd": int(box.crowd),
     }
     if box.polygons:

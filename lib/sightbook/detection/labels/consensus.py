@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, Points
-from sightbook.detection.labels.checks import overlap
 from sightbook.detection.labels.masks import mask_polygons, moved, polygons_mask
+from sightbook.metrics.polygons import box_iou, box_overlaps
 from sightbook.tables import Table
 from sightbook.validation import DataError
 
@@ -122,7 +122,7 @@ def agreement(labellers: Mapping[str, Annotations], *, iou: float = 0.5) -> Tabl
             boxes = [boxes[0] + len(mine), boxes[1] + len(other)]
             votes = [(first, box) for box in mine] + [(second, box) for box in other]
             pairs += [(g[0][1], g[1][1]) for g in clusters(votes, iou) if len(g) == 2]
-        overlaps = [overlap(a.xyxy, b.xyxy) for a, b in pairs]
+        overlaps = [box_iou(a.xyxy, b.xyxy) for a, b in pairs]
         rows.append(
             {
                 "labellers": f"{first}, {second}",
@@ -144,12 +144,13 @@ def clusters(votes: Sequence[Vote], iou: float) -> list[list[Vote]]:
     In a group each two boxes overlap by `iou`, and no two are of one labeller. Crowds are grouped
     with crowds only.
     """
+    corners = [box.xyxy for _, box in votes]
+    values = box_overlaps(corners, corners).iou
     overlaps = {}
     for a, b in itertools.combinations(range(len(votes)), 2):
-        if votes[a][0] != votes[b][0] and votes[a][1].crowd == votes[b][1].crowd:
-            value = overlap(votes[a][1].xyxy, votes[b][1].xyxy)
-            if value >= iou:
-                overlaps[a, b] = value
+        (who, box), (other, their) = votes[a], votes[b]
+        if who != other and box.crowd == their.crowd and values[a, b] >= iou:
+            overlaps[a, b] = float(values[a, b])
     group_of = {number: [number] for number in range(len(votes))}
     for a, b in sorted(overlaps, key=lambda pair: -overlaps[pair]):
         first, second = group_of[a], group_of[b]

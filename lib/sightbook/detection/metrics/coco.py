@@ -20,17 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygon_area
-from sightbook.detection.metrics.scoring import (
-    Figure,
-    Floats,
-    Found,
-    check_found,
-    draw_again,
-    figure,
-    ratio,
-    shown,
-)
+from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
+from sightbook.detection.metrics.scoring import Found, check_found, resample_images
+from sightbook.metrics.bootstrap import Figure, Floats, divide, figure, format_figure
+from sightbook.metrics.polygons import polygon_areas
 
 SIZES = ("all", "small", "medium", "large")
 IOUS = np.linspace(0.5, 0.95, 10)
@@ -132,7 +125,7 @@ class BoxEvaluation:
     def table(self) -> list[dict[str, Any]]:
         """Rows for display: the twelve figures with 95 % intervals, and n true boxes."""
         return [
-            {"figure": name, "value": shown(f), "n": f"{f['n']:,}"}
+            {"figure": name, "value": format_figure(f), "n": f"{f['n']:,}"}
             for name, f in self.figures.items()
         ]
 
@@ -142,7 +135,7 @@ class BoxEvaluation:
             {
                 "class": label,
                 "true boxes": f"{mine['AP']['n']:,}",
-                **{name: shown(mine[name]) for name in CLASS_NUMBERS},
+                **{name: format_figure(mine[name]) for name in CLASS_NUMBERS},
                 "best F1": "{1:.3f} at {0:.2f}".format(*self.curves[label].best),
             }
             for label, mine in self.by_class.items()
@@ -201,7 +194,7 @@ def evaluate_boxes(
             some confidence, or the curves end early.
         iou_type: compare boxes, or outlines.
         resamples: of the bootstrap; 0 leaves the intervals out.
-        units: what is drawn again as a whole, one for each image; see `draw_again`.
+        units: what is drawn again as a whole, one for each image; see `scoring.resample_images`.
 
     Raises:
         ValueError: see `check_found`; or truth without outlines where these are compared.
@@ -210,7 +203,7 @@ def evaluate_boxes(
     images = len(truth.records)
     rows = evaluated(truth, found, iou_type).evalImgs
     matches = _matches(rows, len(truth.labels), images)
-    draws = draw_again(images, units, resamples)
+    draws = resample_images(images, units, resamples)
     once = _numbers(matches, np.ones(images, np.int64))
     again = [_numbers(matches, weights) for weights in draws]
     # [resamples, classes] of each figure
@@ -355,9 +348,9 @@ def _curve(label: str, pr: Floats, tp: Floats, fp: Floats, true: int) -> Curve:
         label,
         true,
         pr,
-        ratio(tp, tp + fp),
-        ratio(tp, np.full(len(tp), float(true))),
-        ratio(2 * tp, tp + fp + true),
+        divide(tp, tp + fp),
+        divide(tp, np.full(len(tp), float(true))),
+        divide(2 * tp, tp + fp + true),
     )
 
 
@@ -371,7 +364,7 @@ def _reaching(scores: Floats) -> Floats:
 def _mean(values: Floats) -> Any:
     """Mean over the last axis of what is known; NaN where nothing is."""
     known = np.isfinite(values)
-    return ratio(np.where(known, values, 0).sum(-1), known.sum(-1).astype(np.float64))
+    return divide(np.where(known, values, 0).sum(-1), known.sum(-1).astype(np.float64))
 
 
 IouType = Literal["bbox", "segm"]
@@ -454,7 +447,7 @@ def _object(record: ImageRecord, box: Box, iou_type: IouType) -> dict[str, Any]:
         row["score"] = box.score
     # Detections are as large as what was compared, truth is as large as its outline.
     if outlines and (box.score is None or iou_type == "segm"):
-        row["area"] = float(sum(map(polygon_area, outlines)))
+        row["area"] = float(polygon_areas(outlines).sum())
     if iou_type == "segm":
         from pycocotools import mask
 

@@ -57,7 +57,7 @@ class ImageErrors:
         return sum(count_errors([self]).values())
 
 
-def box_iou(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float64]:
+def coco_iou(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float64]:
     """IoU of every pair ``[n, m]``; with a crowd among `others` the share of the box inside it."""
     from pycocotools import mask
 
@@ -130,8 +130,8 @@ def _image_errors(record: ImageRecord, found: Sequence[Box], iou: float) -> Imag
     detections = sorted(found, key=lambda box: -(box.score or 0.0))
     truths = [box for box in record.boxes if not box.crowd]
     crowds = [box for box in record.boxes if box.crowd]
-    overlap = box_iou(detections, truths)
-    crowded = box_iou(detections, crowds)
+    overlap = coco_iou(detections, truths)
+    crowded = coco_iou(detections, crowds)
     same = np.array([[d.label == t.label for t in truths] for d in detections], bool)
     same = same.reshape(len(detections), len(truths))
     own, foreign = np.where(same, overlap, 0.0), np.where(same, 0.0, overlap)

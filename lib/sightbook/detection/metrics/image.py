@@ -17,17 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.detection.labels.annotations import Annotations
-from sightbook.detection.metrics.scoring import (
-    Figure,
-    Floats,
-    Found,
-    check_found,
-    draw_again,
-    figure,
-    ratio,
-    shown,
-)
-from sightbook.intervals import wilson
+from sightbook.detection.metrics.scoring import Found, check_found, resample_images
+from sightbook.metrics.bootstrap import Figure, Floats, divide, figure, format_figure
+from sightbook.metrics.intervals import wilson
 
 OUTCOMES = ("TP", "FP", "FN", "TN")
 SHARES = ("precision", "recall", "accuracy", "specificity", "F1")
@@ -180,7 +172,7 @@ class Decision:
         """Rows for display: each share with its 95 % interval and what it is counted on."""
         figures = {**self.figures, "AUROC": self.roc.area}
         return [
-            {"figure": name, "value": shown(f), "n images": f"{f['n']:,}"}
+            {"figure": name, "value": format_figure(f), "n images": f"{f['n']:,}"}
             for name, f in figures.items()
         ]
 
@@ -238,7 +230,7 @@ def decide(
         found: detections of each, with scores.
         eval_conf: above 0, at most 1.
         resamples: of the bootstrap; 0 leaves the intervals out.
-        units: what is drawn again as a whole, one for each image; see `scoring.draw_again`.
+        units: what is drawn again as a whole, one for each image; see `scoring.resample_images`.
 
     Raises:
         ValueError: see `scoring.check_found`; or `eval_conf` out of range.
@@ -247,7 +239,7 @@ def decide(
     outcomes = scores.outcomes(eval_conf)
     table = np.array([[o == name for name in OUTCOMES] for o in outcomes]).reshape(-1, 4)
     total = table.sum(0)
-    draws = draw_again(len(outcomes), units, resamples)
+    draws = resample_images(len(outcomes), units, resamples)
     drawn = _shares((draws @ table).astype(np.float64))
     tp, fp, fn, tn = total.tolist()
     rests = {"precision": tp + fp, "recall": tp + fn, "specificity": fp + tn, "F1": tp + fp + fn}
@@ -267,7 +259,7 @@ def roc(scores: ImageScores, draws: NDArray[np.int64] | None = None) -> Roc:
 
     Args:
         scores: of the images.
-        draws: resamples for the interval of the area, ``[k, n]``; see `scoring.draw_again`.
+        draws: resamples for the interval of the area, ``[k, n]``; see `scoring.resample_images`.
     """
     values = np.unique(scores.scores)[::-1]
     place = np.searchsorted(-values, -scores.scores)
@@ -282,9 +274,9 @@ def roc(scores: ImageScores, draws: NDArray[np.int64] | None = None) -> Roc:
     rarer = int(min(is_so.sum(), (~is_so).sum()))
     return Roc(
         np.concatenate([[np.inf], values])[reachable],
-        ratio(defective, np.full_like(defective, is_so.sum()))[reachable],
-        ratio(clean, np.full_like(clean, (~is_so).sum()))[reachable],
-        ratio(defective, defective + clean)[reachable],
+        divide(defective, np.full_like(defective, is_so.sum()))[reachable],
+        divide(clean, np.full_like(clean, (~is_so).sum()))[reachable],
+        divide(defective, defective + clean)[reachable],
         figure(area, rarer, drawn),
     )
 
@@ -350,11 +342,11 @@ def _shares(counts: Floats) -> dict[str, Floats]:
     """Shares of counts TP, FP, FN, TN ``[k, 4]``; NaN where there is nothing to divide by."""
     tp, fp, fn, tn = counts.T
     return {
-        "precision": ratio(tp, tp + fp),
-        "recall": ratio(tp, tp + fn),
-        "accuracy": ratio(tp + tn, tp + fp + fn + tn),
-        "specificity": ratio(tn, fp + tn),
-        "F1": ratio(2 * tp, 2 * tp + fp + fn),
+        "precision": divide(tp, tp + fp),
+        "recall": divide(tp, tp + fn),
+        "accuracy": divide(tp + tn, tp + fp + fn + tn),
+        "specificity": divide(tn, fp + tn),
+        "F1": divide(2 * tp, 2 * tp + fp + fn),
     }
 
 
@@ -372,4 +364,4 @@ def _area(scores: ImageScores, weights: NDArray[np.int64]) -> Floats:
     clean = np.add.reduceat(drawn * ~is_so, starts, axis=1)
     below = np.cumsum(clean, axis=1) - clean
     pairs = true.sum(1) * clean.sum(1)
-    return ratio((true * (below + clean / 2)).sum(1), pairs.astype(np.float64))
+    return divide((true * (below + clean / 2)).sum(1), pairs.astype(np.float64))

@@ -1,4 +1,4 @@
-"""What all figures of detections share: what goes in, what is refused, and how intervals are drawn.
+"""What all figures of detections share: what goes in, and what is refused.
 
 An image that nobody looked at must not count as one on which nothing was found, so every record
 needs its entry among the detections, empty where the model found nothing.
@@ -9,20 +9,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.detection.labels.annotations import Annotations, Box
+from sightbook.metrics.bootstrap import resample
 
 Found = Mapping[str, Sequence[Box]]
 """Detections by the name of their record."""
-
-Figure = dict[str, Any]
-"""``{"value", "n", "low", "high"}``: None where there is nothing to count; a 95 % interval."""
-
-Floats = NDArray[np.float64]
 
 
 def check_found(truth: Annotations, found: Found) -> None:
@@ -57,10 +52,10 @@ def check_found(truth: Annotations, found: Found) -> None:
                 )
 
 
-def draw_again(
+def resample_images(
     images: int, units: Sequence[str] | None, resamples: int, seed: int = 0
 ) -> NDArray[np.int64]:
-    """How often each image is drawn in each resample of a bootstrap (Efron 1979).
+    """How often each image is drawn in each resample; see `bootstrap.resample`.
 
     Args:
         images: number of images.
@@ -77,37 +72,7 @@ def draw_again(
     """
     if units is not None and len(units) != images:
         raise ValueError(f"{len(units)} units for {images} images, expected one for each")
-    marks = [unit or f"\0{k}" for k, unit in enumerate(units or [""] * images)]
-    place = np.unique(np.asarray(marks, str), return_inverse=True)[1]
-    count = int(place.max(initial=-1)) + 1
-    if count < 2 or not resamples:
-        return np.zeros((0, images), np.int64)
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, place]
-
-
-def ratio(top: Floats, bottom: Floats) -> Floats:
-    """Shares; NaN where there is nothing to divide by."""
-    return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
-
-
-def figure(value: float, n: int, drawn: Floats) -> Figure:
-    """A figure with the 95 % interval of its resamples; NaN stands for "cannot be said"."""
-    made: Figure = {"value": float(value) if math.isfinite(value) else None, "n": n}
-    kept = drawn[np.isfinite(drawn)]
-    if made["value"] is None or not len(kept):
-        return made | {"low": None, "high": None}
-    low, high = np.percentile(kept, [2.5, 97.5]).tolist()
-    return made | {"low": low, "high": high}
-
-
-def shown(figure: Figure) -> str:
-    """A figure for a table: value and interval."""
-    if figure["value"] is None:
-        return "–"
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}"
-    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+    return resample([""] * images if units is None else units, resamples, seed)
 
 
 def _check_box(name: str, what: str, box: Box, labels: Sequence[str]) -> None:

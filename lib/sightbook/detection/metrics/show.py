@@ -22,7 +22,7 @@ from sightbook.detection.metrics.errors import (
     count_errors,
 )
 from sightbook.images import ImageError, open_image
-from sightbook.intervals import wilson
+from sightbook.metrics.intervals import wilson
 from sightbook.plot_style import (
     HEAT,
     INK,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.metrics.polygons import box_overlaps
+
 Sides = NDArray[np.float64]
 """Widths and heights, ``[n, 2]``, in the network's pixels."""
 
@@ -68,6 +70,6 @@ def best_overlap(sides: Sides, anchors: Anchors) -> NDArray[np.float64]:
     stretch = np.sqrt(np.array(anchors.ratios))
     widths = (sizes[:, None] / stretch).ravel()
     heights = (sizes[:, None] * stretch).ravel()
-    shared = np.minimum(sides[:, :1], widths) * np.minimum(sides[:, 1:], heights)
-    union = sides.prod(1)[:, None] + widths * heights - shared
-    return (shared / union).max(1)
+    shapes = np.stack([widths, heights], 1)
+    centred = [np.concatenate([-half, half], 1) for half in (sides / 2, shapes / 2)]
+    return box_overlaps(*centred).iou.max(1)

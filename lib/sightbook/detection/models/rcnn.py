@@ -10,6 +10,7 @@ longer side is `DetectorConfig.size`; that belongs to the model and is exported 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision import ops
 from torchvision.models import detection as zoo
-from torchvision.models import get_model_weights
+from torchvision.models import get_model_builder, get_model_weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
@@ -107,7 +108,7 @@ def _in_full_precision(module: nn.Module, inputs: Any, output: Any) -> Any:
     return type(output)(_in_full_precision(module, inputs, part) for part in output)
 
 
-def build_detector(config: DetectorConfig) -> Detector:
+def new_detector(config: DetectorConfig) -> Detector:
     """Build a detector with weights drawn at random.
 
     Raises:
@@ -120,7 +121,7 @@ def build_detector(config: DetectorConfig) -> Detector:
     if config.name not in TORCHVISION:
         raise ParameterError(f"model: there is no {config.name!r}; choose of {', '.join(NAMES)}")
     # Frozen statistics would do for pretrained weights only; these are filled in later.
-    net: Any = TORCHVISION[config.name](
+    net: Any = get_model_builder(config.name)(
         weights=None,
         weights_backbone=None,
         num_classes=len(config.labels) + 1,
@@ -134,6 +135,15 @@ def build_detector(config: DetectorConfig) -> Detector:
             f"maps, the configuration {net.rpn.anchor_generator.num_anchors_per_location()}"
         )
     return Detector(config, net)
+
+
+def use_anchors(
+    detector: Detector, sizes: Sequence[Sequence[float]], ratios: Sequence[float]
+) -> None:
+    """Give an R-CNN other anchors, as many at each place; its weights stay."""
+    levels = tuple(map(tuple, sizes))
+    detector.config = replace(detector.config, anchor_sizes=levels, anchor_ratios=tuple(ratios))
+    detector.net.rpn.anchor_generator = _anchors(detector.config, levels)
 
 
 def anchor_levels(config: DetectorConfig) -> tuple[tuple[float, ...], ...]:
@@ -226,7 +236,7 @@ def load_detector(path: Path) -> Detector:
     Raises:
         WeightsError: as `load_network`.
     """
-    return load_network(path, lambda config: build_detector(DetectorConfig(**config)))
+    return load_network(path, lambda config: new_detector(DetectorConfig(**config)))
 
 
 # ------------------------------------------------------------------ R-CNNs

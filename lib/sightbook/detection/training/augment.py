@@ -6,6 +6,7 @@ pixels; what is cut off too far to be recognised is no longer demanded. Clean pi
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.labels.annotations import ImageRecord, Points, polygon_area
+from sightbook.detection.labels.annotations import ImageRecord, Points
 from sightbook.detection.labels.masks import polygons_mask
+from sightbook.metrics.polygons import box_areas, box_overlaps, clip_polygon, polygon_areas
 from sightbook.synth import degrade
 
 Image = NDArray[np.uint8]
@@ -125,24 +127,25 @@ def window(example: Example, left: int, top: int, width: int, height: int) -> Ex
         parts: tuple[Points, ...] = ()
         if polygons:
             cut = (clip_polygon(polygon - shift, width, height) for polygon in polygons)
-            parts = tuple(polygon for polygon in cut if len(polygon) > 2)
-            share = sum(map(polygon_area, parts)) / max(sum(map(polygon_area, polygons)), 1e-6)
+            parts = tuple(itertools.chain.from_iterable(cut))
+            share = polygon_areas(parts).sum() / max(polygon_areas(polygons).sum(), 1e-6)
             if parts:
                 points = np.concatenate(parts)
                 inside = np.concatenate([points.min(0), points.max(0)])
         else:
-            share = _area(inside) / max(_area(moved), 1e-6)
+            visible, whole = box_areas([inside, moved])
+            share = visible / max(whole, 1e-6)
         boxes.append(inside)
         outlines.append(parts)
         sides = inside[2:] - inside[:2]
         kept.append(bool(share >= MIN_VISIBLE and sides.min() >= MIN_SIDE))
-    whole = Example(
+    part = Example(
         image,
         np.array(boxes, np.float32).reshape(-1, 4),
         example.labels,
         tuple(outlines),
     )
-    return whole.picked(np.array(kept, bool))
+    return part.picked(np.array(kept, bool))
 
 
 def jitter(
@@ -301,7 +304,7 @@ def copy_paste(
     count = min(most, len(outer))
     for place in rng.permutation(outer)[: int(rng.integers(0, count + 1))].tolist():
         box = other.boxes[place]
-        soft = 0.12 * float(np.sqrt(_area(box))) + 1.5
+        soft = 0.12 * float(np.sqrt(box_areas(box)[0])) + 1.5
         x0, y0 = np.floor(np.maximum(box[:2] - 2 * soft, 0)).astype(int).tolist()
         x1, y1 = np.ceil(np.minimum(box[2:] + 2 * soft, (right, bottom))).astype(int).tolist()
         wide, high = x1 - x0, y1 - y0
@@ -311,7 +314,7 @@ def copy_paste(
         top = y0 * height / bottom + rng.normal(0, 0.08) * height
         top = int(np.clip(top, 0, height - high))
         area = np.array([left, top, left + wide, top + high], np.float32)
-        if any(_shared(area, taken) > 0.05 * _area(taken) for taken in example.boxes):
+        if (box_overlaps(area, example.boxes).of_second > 0.05).any():
             continue
         part = window(other.picked(_within(other.boxes, place)), x0, y0, wide, high)
         if len(part.boxes):
@@ -354,29 +357,6 @@ def _pasted(example: Example, part: Example, left: int, top: int, soft: float) -
 # ------------------------------------------------------------------ parts
 
 
-def clip_polygon(points: Points, width: int, height: int) -> Points:
-    """The part of a polygon inside a picture (Sutherland & Hodgman 1974); empty if there is none.
-
-    Parts that are apart stay connected along the edge, where they have no area.
-    """
-    for axis, bound, sign in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):
-        if not len(points):
-            break
-        depth = sign * (points[:, axis] - bound)
-        if (depth >= 0).all():
-            continue
-        kept = []
-        for here, there, d, e in zip(
-            points, np.roll(points, -1, 0), depth, np.roll(depth, -1), strict=True
-        ):
-            if d >= 0:
-                kept.append(here)
-            if (d >= 0) != (e >= 0):
-                kept.append(here + (there - here) * (d / (d - e)))
-        points = np.array(kept, np.float32).reshape(-1, 2)
-    return points.astype(np.float32)
-
-
 def _flipped(example: Example) -> Example:
     width = example.image.shape[1]
     boxes = example.boxes.copy()
@@ -412,8 +392,7 @@ def _saturated(image: Image, factor: float) -> Image:
 
 def _within(boxes: NDArray[np.float32], place: int) -> NDArray[np.bool_]:
     """The object and those that lie in its box: a primer goes with its casing, not conversely."""
-    shared = np.array([_shared(box, boxes[place]) / max(_area(box), 1e-6) for box in boxes])
-    inside = shared > 0.8
+    inside = box_overlaps(boxes, boxes[place]).of_first[:, 0] > 0.8
     inside[place] = True
     return inside
 
@@ -421,16 +400,7 @@ def _within(boxes: NDArray[np.float32], place: int) -> NDArray[np.bool_]:
 def _outermost(boxes: NDArray[np.float32]) -> list[int]:
     """Objects that are not part of a larger one; of the same box, the first."""
     kept: list[int] = []
-    for place in sorted(range(len(boxes)), key=lambda k: -_area(boxes[k])):
+    for place in np.argsort(-box_areas(boxes), kind="stable").tolist():
         if not any(_within(boxes, larger)[place] for larger in kept):
             kept.append(place)
     return sorted(kept)
-
-
-def _area(box: NDArray[np.float32]) -> float:
-    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
-
-
-def _shared(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    low, high = np.maximum(one[:2], two[:2]), np.minimum(one[2:], two[2:])
-    return _area(np.concatenate([low, high]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from sightbook.detection.training.loader import (
 )
 from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run
 from sightbook.training_task import is_first_process
 from sightbook.validation import Report
 
@@ -50,6 +49,8 @@ class DetectionSets:
         counts: pictures of each kind, clean ones apart.
         fingerprint: of the labelled pictures; empty where all are drawn.
         splits: content of each labelled picture -> train, validation or test.
+        skipped: pictures that cannot be read.
+        folds: of a cross-validation, the sets of each fold; these are the first's.
     """
 
     train: TrainingPictures
@@ -57,8 +58,10 @@ class DetectionSets:
     truth: Annotations
     sides: Sides
     counts: dict[str, int]
-    fingerprint: dict[str, Any]
-    splits: dict[str, str]
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
+    folds: tuple[DetectionSets, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,43 +69,40 @@ class DetectionSets:
         return self.truth.labels
 
 
-def detection_sets(
-    params: TrainDetector, run: Run, generator: Generator, mirror: Mirror
-) -> DetectionSets:
-    """Read the labels, split them, and set up what draws the rest; of folds, those of the first.
+def detection_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> DetectionSets:
+    """Read and hash the labelled pictures, split them, and set up what draws the rest.
 
     Args:
         params: of a line.
-        run: which pictures are skipped is written there.
         generator: of the line's pictures.
         mirror: how pictures are mirrored and turned, see `augment.mirror`.
 
     Raises:
         ParameterError: parameters and data do not go together; says why.
-        DataError: the labels cannot be read, or have errors and `strict` is set.
+        DataError: the labels cannot be read, or have errors and `strict` is set; there are fewer
+            groups than folds.
     """
     if params.data == "synthetic":
         return _drawn_sets(params, generator, mirror)
+    skipped = Skipped(params.max_bad)
+    parts = _read(params, skipped)
     if params.folds:
-        return next(fold_sets(params, run, generator, mirror))
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    return _own_sets(params, _read(params, skipped), generator, mirror, skipped)
+        folded = tuple(_fold_sets(params, parts, generator, mirror, skipped))
+        return replace(folded[0], folds=folded)
+    return _own_sets(params, parts, generator, mirror, skipped)
 
 
-def fold_sets(
-    params: TrainDetector, run: Run, generator: Generator, mirror: Mirror
+def _fold_sets(
+    params: TrainDetector,
+    parts: dict[str, Annotations],
+    generator: Generator,
+    mirror: Mirror,
+    skipped: Skipped,
 ) -> Iterator[DetectionSets]:
     """The sets of each fold: a part of the groups is held back, all others are trained on.
 
-    What the data says of splits is left aside, except that a test part of it stays out. Arguments
-    as of `detection_sets`.
-
-    Raises:
-        DataError: there are fewer groups than folds; else as `detection_sets`.
-        ParameterError: as `detection_sets`.
+    What the data says of splits is left aside, except that a test part of it stays out.
     """
-    skipped = Skipped(params.max_bad, run.path / "skipped.jsonl")
-    parts = _read(params, skipped)
     everything = [*parts["train"].records, *parts["validation"].records]
     pool = parts["train"].with_records(replace(record, split="") for record in everything)
     for outside, inside in folds(pool, params.folds, salt=str(params.seed)):
@@ -166,6 +166,7 @@ def _own_sets(
         },
         train.with_records(everything).fingerprint().to_dict(),
         {content_key(record): name for name, part in parts.items() for record in part.records},
+        skipped,
     )
 
 
@@ -181,8 +182,9 @@ def _drawn_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> 
         raise ParameterError(
             f"validation_pictures: none of {params.validation_pictures} has an object; raise it"
         )
+    skipped = Skipped(params.max_bad)
     return DetectionSets(
-        _training(params, [], draw, labels, shapes, mirror, Skipped(params.max_bad)),
+        _training(params, [], draw, labels, shapes, mirror, skipped),
         ValidationPictures(records, [image for image, _ in kept]),
         truth,
         _sides(samples, params.size),
@@ -191,8 +193,7 @@ def _drawn_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> 
             "validation": len(records),
             "validation_clean": len(truth.clean()),
         },
-        {},
-        {},
+        skipped=skipped,
     )
 
 

@@ -11,17 +11,17 @@ from sightbook import plots
 from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.errors import find_errors
 from sightbook.detection.metrics.show import draw_boxes, fates
-from sightbook.detection.models.anchors import Anchors, anchors_from, best_overlap
+from sightbook.detection.models.anchors import Anchors, best_overlap
 from sightbook.detection.models.config import RATIOS, DetectorConfig
-from sightbook.detection.models.rcnn import anchor_levels, load_detector
+from sightbook.detection.models.rcnn import Detector, anchor_levels
 from sightbook.detection.params import TrainDetector
 from sightbook.detection.training.loader import TrainingPictures
 from sightbook.detection.training.sets import DetectionSets
-from sightbook.detection.training.train import WEIGHTS, detect
+from sightbook.detection.training.train import data_anchors, detect
 from sightbook.plot_style import PALETTE, Plot, show_image
 from sightbook.plots import histogram
 from sightbook.tables import Table
-from sightbook.weights import weights_file
+from sightbook.training_task import evaluating
 
 SURE = 0.5
 """Detections below it are left out of pictures."""
@@ -66,8 +66,7 @@ def anchor_table(sets: DetectionSets, params: TrainDetector) -> Table:
     if not config.has_anchors:
         return Table([{"anchors": "this model has none"}])
     usual = anchor_levels(config)
-    scales = (params.scale_min, params.scale_max)
-    both = {"default": Anchors(usual, RATIOS), "data": anchors_from(sets.sides, usual, scales)}
+    both = {"default": Anchors(usual, RATIOS), "data": data_anchors(params, config, sets)}
     rows = []
     for name, anchors in both.items():
         overlap = best_overlap(sets.sides, anchors)
@@ -83,18 +82,15 @@ def anchor_table(sets: DetectionSets, params: TrainDetector) -> Table:
     return Table(rows)
 
 
-def found(run: Path, sets: DetectionSets, count: int = 6) -> Plot:
+def found(detector: Detector, sets: DetectionSets, count: int = 6) -> Plot:
     """Validation pictures and what the trained detector finds, boxes coloured by their fate."""
-    file = weights_file(run, WEIGHTS)
-    if not file.is_file():
-        file = weights_file(run / "fold-1", WEIGHTS)
-    detector = load_detector(file)
     places = np.linspace(0, len(sets.validation) - 1, min(count, len(sets.validation)))
     chosen = {int(place): sets.truth.records[int(place)] for place in places.round()}
-    seen = {
-        record.name: detect(detector, sets.validation.picture(place), masks=True)
-        for place, record in chosen.items()
-    }
+    with evaluating(detector):
+        seen = {
+            record.name: detect(detector, sets.validation.picture(place), sets.labels, masks=True)
+            for place, record in chosen.items()
+        }
     names = {record.name: place for place, record in chosen.items()}
 
     def load(record: ImageRecord) -> NDArray[np.uint8]:

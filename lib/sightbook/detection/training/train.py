@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,61 +12,76 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightbook import weights
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.masks import mask_polygons
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
 from sightbook.detection.metrics.image import decide, image_scores, operating_point, roc
 from sightbook.detection.metrics.scoring import Found
-from sightbook.detection.models.anchors import anchors_from
+from sightbook.detection.models.anchors import Anchors, anchors_from
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import (
     Detector,
     anchor_levels,
-    build_detector,
     load_detector,
     load_pretrained,
+    new_detector,
     start_from,
+    use_anchors,
 )
 from sightbook.detection.params import TrainDetector
 from sightbook.detection.training.epoch_dump import leave_behind
-from sightbook.detection.training.loader import ValidationPictures, collate_pictures
+from sightbook.detection.training.loader import collate_pictures
 from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets
 from sightbook.files import write_json
-from sightbook.runs import Run, RunError, find_run
+from sightbook.inference.models import find_model
+from sightbook.runs import Run
 from sightbook.training import FitResult, fit, load_weights, seed_everything
-from sightbook.training_task import Task, is_first_process
+from sightbook.training_task import Task, evaluating, is_first_process
+from sightbook.weights import save_weights
 
 WEIGHTS = "detector.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 FOLDS_FILE = "cross_validation.json"
+SKIPPED = "skipped.jsonl"
 
 NUMBERS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100")
 """COCO's figures that are told after each epoch, where there are such objects."""
 
 
-def train_detector(params: TrainDetector, run: Run, sets: DetectionSets) -> dict[str, Any]:
-    """Train a detector; the run folder holds everything afterwards.
+def train_detector(
+    params: TrainDetector, run: Run, task: DetectionTask, sets: DetectionSets
+) -> dict[str, Any]:
+    """Train a detector, or one for each fold; the run folder holds everything afterwards.
+
+    Args:
+        params: of a line.
+        run: where everything goes.
+        task: detector and loss.
+        sets: pictures to train and validate on.
 
     Returns:
-        Validation metrics of the best epoch.
+        Validation metrics of the best epoch; of folds, see `cross_validate`.
     """
+    sets.skipped.keep_in(run.path / SKIPPED)
+    if sets.folds:
+        return cross_validate(params, run, task, sets.folds)
     if is_first_process():
         run.record(dataset=sets.fingerprint, pictures=sets.counts, classes=list(sets.labels))
         write_json(run.path / SPLITS_FILE, sets.splits)
-    task, result = train_on(params, run, sets)
+    result = train_on(params, run, task, sets)
     if is_first_process():
-        weights.save_weights(task.detector, run.path / WEIGHTS)
+        save_weights(task.detector, run.path / WEIGHTS)
     return result.metrics
 
 
 def cross_validate(
-    params: TrainDetector, run: Run, parts: Iterable[DetectionSets]
+    params: TrainDetector, run: Run, task: DetectionTask, parts: Sequence[DetectionSets]
 ) -> dict[str, Any]:
     """Train a detector for each of `parts`, with another part of the groups held back in each.
 
-    Each is judged as its last epoch left it: its best epoch would be chosen on the very pictures
-    that it is judged on. Folds lie in ``fold-1`` ... of the run, each with its detector and with
+    Each starts from the weights of `task`, which is left with those of the first. It is judged as
+    its last epoch left it: its best epoch would be chosen on the very pictures that it is judged
+    on. Folds lie in ``fold-1`` ... of the run, each with its detector and with
     ``predictions.json``, what it found on the pictures that it was not trained on; the decision on
     images and all intervals are in ``cross_validation.json``.
 
@@ -76,17 +91,24 @@ def cross_validate(
     """
     kept: list[dict[str, float]] = []
     folds: list[tuple[Annotations, dict[str, list[Box]]]] = []
+    start = copy.deepcopy(task)
     for number, sets in enumerate(parts, 1):
         folder = run.path / f"fold-{number}"
         folder.mkdir(exist_ok=True)
         print(f"fold {number} of {params.folds}: {sets.counts}", flush=True)
-        task, result = train_on(params, Run(folder, "train"), sets)
+        if number > 1:
+            task = copy.deepcopy(start)
+            task.validate_on(sets)
+            if params.anchors == "data" and isinstance(task.detector, Detector):
+                own = data_anchors(params, task.detector.config, sets)
+                use_anchors(task.detector, own.sizes, own.ratios)
+        result = train_on(params, Run(folder, "train"), task, sets)
         load_weights(task, result.last_checkpoint)
         seen = task.find_all()
         folds.append((sets.truth, seen))
         kept.append(judge(sets.truth, seen))
         if is_first_process():
-            weights.save_weights(task.detector, folder / WEIGHTS)
+            save_weights(task.detector, folder / WEIGHTS)
             write_json(folder / SPLITS_FILE, sets.splits)
             write_json(folder / PREDICTIONS_FILE, as_rows(seen))
     records = tuple(record for truth, _ in folds for record in truth.records)
@@ -106,14 +128,11 @@ def cross_validate(
 
 
 def train_on(
-    params: TrainDetector, run: Run, sets: DetectionSets
-) -> tuple[DetectionTask, FitResult]:
-    """Train one detector on sets that are already there."""
-    seed_everything(params.seed)  # weights are drawn before `fit` seeds anything
-    detector = start_model(params, sets)
-    detector = detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = DetectionTask(detector, sets.validation, sets.truth, run, params.leavings)
-    result = fit(
+    params: TrainDetector, run: Run, task: DetectionTask, sets: DetectionSets
+) -> FitResult:
+    """Train one detector."""
+    task.run = run
+    return fit(
         task,
         sets.train,
         sets.validation,
@@ -123,16 +142,22 @@ def train_on(
         monitor="validation/AP",
         mode="max",
     )
-    return task, result
 
 
-def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
+def build_detector(params: TrainDetector, sets: DetectionSets) -> Detector:
     """The detector that training starts from, as `params.init` says; never a silent fallback.
+
+    New weights are drawn from `params.seed`, whatever was drawn before.
+
+    Args:
+        params: of a line.
+        sets: have its classes and, with `params.anchors` from data, its anchors.
 
     Raises:
         ParameterError: weights that cannot be had, or those of another model.
         RunError: no such run, or one without a detector.
     """
+    seed_everything(params.seed)
     config = DetectorConfig(
         name=params.model,
         labels=sets.labels,
@@ -144,7 +169,7 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     )
     file = None
     if params.init not in ("scratch", "pretrained"):
-        file = find_weights(params.line, params.init)
+        file = find_model(params.line, params.init, WEIGHTS)
         old = load_detector(file).config
         config = replace(config, channels=old.channels)
         if params.anchors == "default":  # its proposals are learnt for its anchors
@@ -152,10 +177,9 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     if params.channels:
         config = replace(config, channels=params.channels)
     if params.anchors == "data":
-        scales = (params.scale_min, params.scale_max)
-        own = anchors_from(sets.sides, anchor_levels(config), scales)
+        own = data_anchors(params, config, sets)
         config = replace(config, anchor_sizes=own.sizes, anchor_ratios=own.ratios)
-    detector = build_detector(config)
+    detector = new_detector(config)
     if params.init == "pretrained":
         load_pretrained(detector)
     elif file is not None:
@@ -163,54 +187,43 @@ def start_model(params: TrainDetector, sets: DetectionSets) -> Detector:
     return detector
 
 
-def find_weights(line: str, which: str) -> Path:
-    """The weights file of a run, or of a shipped model (``reference``, ``reference/pcb``).
-
-    Raises:
-        RunError: no such run, or one without a detector.
-    """
-    first, _, rest = which.partition("/")
-    if first != "reference":
-        return weights.find_weights(line, which, WEIGHTS)
-    folder = find_run(line, "reference")
-    file = weights.weights_file(folder / rest, WEIGHTS)
-    if not file.is_file():
-        files = [f for name in weights.file_names(WEIGHTS) for f in folder.rglob(name)]
-        shipped = sorted({f.parent.relative_to(folder).as_posix() for f in files})
-        choices = ", ".join(f"reference/{name}" for name in shipped) or "none"
-        raise RunError(f"there is no shipped detector {which!r} of '{line}' (there are: {choices})")
-    return file
+def data_anchors(params: TrainDetector, config: DetectorConfig, sets: DetectionSets) -> Anchors:
+    """Anchors for the boxes to train on, as many as the model usually has."""
+    return anchors_from(sets.sides, anchor_levels(config), (params.scale_min, params.scale_max))
 
 
 class DetectionTask(Task):
-    """A detector, trained by its own losses and validated by COCO's figures."""
+    """A detector, trained by its own losses and validated by COCO's figures.
 
-    def __init__(
-        self,
-        detector: Detector,
-        pictures: ValidationPictures,
-        truth: Annotations,
-        run: Run,
-        leavings: int = 0,
-    ) -> None:
-        """Take the validation pictures and their truth, in the same order.
+    A subclass may weigh or replace the losses in `loss`.
+    """
+
+    run: Run | None = None
+    """Where an epoch's leavings go; set by `train_on`."""
+
+    def __init__(self, detector: Detector, sets: DetectionSets, leavings: int = 0) -> None:
+        """Take a detector and what to validate it on.
 
         Args:
-            detector: to train.
-            pictures: to validate on.
-            truth: their boxes.
-            run: where an epoch's leavings go.
+            detector: a `Detector`, or a module of your own that takes pictures and targets and
+                answers as torchvision's do.
+            sets: has the validation pictures.
             leavings: pictures to draw after each epoch; 0 leaves nothing.
         """
         super().__init__()
-        self.detector = detector
-        self.pictures = pictures
-        self.truth = truth
-        self.run = run
+        # Convolutions run a good deal faster this way, on a CPU and on a GPU.
+        self.detector = detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.leavings = leavings
         self.found: dict[str, list[Box]] = {}
         # on batches of clean pictures alone D-FINE does without its denoising queries
-        self.find_unused_parameters = not detector.config.has_anchors
+        config = getattr(detector, "config", None)
+        self.find_unused_parameters = isinstance(config, DetectorConfig) and not config.has_anchors
+        self.validate_on(sets)
+
+    def validate_on(self, sets: DetectionSets) -> None:
+        """Take other pictures to validate on, and their truth."""
+        self.pictures = sets.validation
+        self.truth = sets.truth
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW's groups; backbone and fully connected layers have rates of their own.
@@ -221,11 +234,12 @@ class DetectionTask(Task):
         assert self.fit_params is not None
         rate, decay = self.fit_params.learning_rate, self.fit_params.weight_decay
         shares = dict.fromkeys(map(id, self.parameters()), 1.0)
-        for share, modules in (
-            (getattr(self.fit_params, "backbone_rate", 1.0), [self.detector.backbone]),
-            (getattr(self.fit_params, "head_rate", 1.0), self.detector.box_layers),
+        for name, modules in (
+            ("backbone_rate", [getattr(self.detector, "backbone", None)]),
+            ("head_rate", getattr(self.detector, "box_layers", [])),
         ):
-            for module in modules:
+            for module in filter(None, modules):
+                share = getattr(self.fit_params, name, 1.0)
                 shares |= dict.fromkeys(map(id, module.parameters()), share)
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups = []
@@ -244,7 +258,11 @@ class DetectionTask(Task):
         images = [image.float() / 255 for image in batch["image"]]
         losses = self.detector(images, batch["target"])
         parts = {name.removeprefix("loss_"): loss for name, loss in losses.items()}
-        return {"loss": sum(losses.values(), torch.zeros((), device=self.device)), **parts}
+        return {"loss": self.loss(losses), **parts}
+
+    def loss(self, losses: dict[str, Tensor]) -> Tensor:
+        """One loss of the detector's, which are named as torchvision names them."""
+        return sum(losses.values(), torch.zeros((), device=self.device))
 
     def on_validation_epoch_start(self) -> None:
         """Begin anew."""
@@ -264,18 +282,17 @@ class DetectionTask(Task):
 
     def on_train_epoch_end(self) -> None:
         """Leave behind what was asked for; the recorder has saved the epoch by now."""
-        if self.leavings and is_first_process():
+        if self.leavings and self.run is not None and is_first_process():
             epoch = self.current_epoch + 1
             leave_behind(self.run, epoch, self.truth, self.found, self.pictures, self.leavings)
 
-    @torch.inference_mode()
     def find_all(self) -> dict[str, list[Box]]:
         """What the detector, as it now is, finds on all validation pictures."""
-        self.detector.eval()
         found = {}
-        for index, record in enumerate(self.truth.records):
-            pixels = self.pictures[index]["image"].to(self.device).float() / 255
-            found[record.name] = boxes_of(self.detector([pixels])[0], self.truth.labels)
+        with evaluating(self.detector):
+            for index, record in enumerate(self.truth.records):
+                pixels = self.pictures[index]["image"].to(self.device).float() / 255
+                found[record.name] = boxes_of(self.detector([pixels])[0], self.truth.labels)
         return found
 
 
@@ -319,17 +336,20 @@ def boxes_of(found: dict[str, Tensor], labels: Sequence[str], masks: bool = Fals
 
 
 @torch.inference_mode()
-def detect(detector: Detector, image: NDArray[np.uint8], masks: bool = False) -> list[Box]:
+def detect(
+    detector: Detector, image: NDArray[np.uint8], labels: Sequence[str], masks: bool = False
+) -> list[Box]:
     """Detections on a picture (uint8 RGB ``[H, W, 3]``), the surest first.
 
     Args:
         detector: in evaluation mode.
         image: of any size.
+        labels: its classes in order.
         masks: see `boxes_of`.
     """
     device = next(detector.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
-    return boxes_of(detector([pixels.float() / 255])[0], detector.config.labels, masks)
+    return boxes_of(detector([pixels.float() / 255])[0], labels, masks)
 
 
 REQUIRED_RECALL = 0.95

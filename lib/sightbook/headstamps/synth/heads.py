@@ -31,7 +31,7 @@ _METALS = {
 
 
 @dataclass(frozen=True)
-class Head:
+class SyntheticHead:
     """A head as it is drawn.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Polar:
 
 def draw_head(
     rng: np.random.Generator, plan: Plan, radius: float, room: Room, tilt: tuple[float, float]
-) -> Head:
+) -> SyntheticHead:
     """Draw a head.
 
     Args:
@@ -109,7 +109,7 @@ def draw_head(
     exposure = rng.uniform(0.65, 1.2)
     # Film's shoulder: reflections of lamps burn out softly.
     toned = 255 * (1 - np.exp(-1.5 * exposure * np.maximum(lit, 0)))
-    return Head(np.clip(toned, 0, 255).astype(np.uint8), radius, letters, metal)
+    return SyntheticHead(np.clip(toned, 0, 255).astype(np.uint8), radius, letters, metal)
 
 
 def _metal(rng: np.random.Generator, plan: Plan) -> str:

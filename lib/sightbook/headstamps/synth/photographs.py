@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 from sightbook.headstamps.synth import scenes
-from sightbook.headstamps.synth.heads import MARGIN, Head, draw_head
+from sightbook.headstamps.synth.heads import MARGIN, SyntheticHead, draw_head
 from sightbook.headstamps.synth.layouts import Plan, draw_plan
 from sightbook.headstamps.synth.letters import Letter, Stamp
 from sightbook.headstamps.synth.metal import draw_room
@@ -210,7 +210,7 @@ def _lean(rng: np.random.Generator, view: scenes.View) -> tuple[float, float]:
     return float(x - view.lean[0] * 0.6), float(y - view.lean[1] * 0.6)
 
 
-def _paste(canvas: Picture, head: Head, view: scenes.View) -> None:
+def _paste(canvas: Picture, head: SyntheticHead, view: scenes.View) -> None:
     """Put a head where it is seen; into `canvas`."""
     side = head.picture.shape[0]
     unit = np.diag([head.radius, head.radius, 1.0])

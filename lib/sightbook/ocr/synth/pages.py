@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.files import atomic_file
+from sightbook.metrics.polygons import polygon_areas
 from sightbook.ocr.hiertext import page_of, write_hiertext
 from sightbook.ocr.page import Page, PageBuilder, Word
 from sightbook.ocr.synth import (
@@ -184,7 +185,7 @@ def _page(image_id: str, sheet: Sheet, lie: Lie | None, pictures: tuple[Image, I
     if lie is not None:
         corners = lie.to_picture(corners.reshape(-1, 2)).reshape(-1, 4, 2)
     inside = np.clip(corners, 0, (sheet.width, sheet.height)).astype(np.float32)
-    seen = _areas(inside) / np.maximum(_areas(corners), 1e-6)
+    seen = polygon_areas(inside) / np.maximum(polygon_areas(corners), 1e-6)
     tall = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
     low, high = inside.min(1), inside.max(1)
     before, after = (_spread(picture, low, high) for picture in pictures)
@@ -205,12 +206,6 @@ def _page(image_id: str, sheet: Sheet, lie: Lie | None, pictures: tuple[Image, I
             lines.append(words)
         builder.add(lines)
     return builder.page()
-
-
-def _areas(polygons: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Areas of polygons ``[n, k, 2]``, by the shoelace formula."""
-    x, y = polygons[..., 0], polygons[..., 1]
-    return np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1)) / 2
 
 
 def _spread(

@@ -17,8 +17,8 @@ from sightbook.detection.metrics.coco import (
     evaluate_boxes,
     evaluated,
 )
-from sightbook.detection.metrics.errors import box_iou, confusion_matrix, count_errors, find_errors
-from sightbook.detection.metrics.scoring import draw_again
+from sightbook.detection.metrics.errors import coco_iou, confusion_matrix, count_errors, find_errors
+from sightbook.detection.metrics.scoring import resample_images
 from sightbook.params import repository_root
 
 SHARED = repository_root().parent / "shared" / "data"
@@ -140,13 +140,13 @@ def test_boxes_are_xyxy_and_not_transposed():
     transposed = {"a": [box("hole", (y0, x0, y1, x1), 0.9)]}
     assert coco_numbers(truth, right)["AP"] == pytest.approx(1)
     assert coco_numbers(truth, transposed)["AP"] == 0
-    assert box_iou(truth.records[0].boxes, right["a"])[0, 0] == pytest.approx(1)
+    assert coco_iou(truth.records[0].boxes, right["a"])[0, 0] == pytest.approx(1)
     shared = (x0, y0, x1 + 200, y1)
-    assert box_iou(truth.records[0].boxes, [box("hole", shared)])[0, 0] == pytest.approx(0.5)
-    across = box_iou([box("hole", (0, 0, 100, 20))], [box("hole", (0, 0, 20, 100))])
+    assert coco_iou(truth.records[0].boxes, [box("hole", shared)])[0, 0] == pytest.approx(0.5)
+    across = coco_iou([box("hole", (0, 0, 100, 20))], [box("hole", (0, 0, 20, 100))])
     assert across[0, 0] == pytest.approx(400 / 3600)
     # corners are corners, not left, top, width, height
-    beside = box_iou([box("hole", (100, 100, 150, 150))], [box("hole", (150, 100, 200, 150))])
+    beside = coco_iou([box("hole", (100, 100, 150, 150))], [box("hole", (150, 100, 200, 150))])
     assert beside[0, 0] == 0
 
 
@@ -332,14 +332,8 @@ def test_intervals_hold_the_value_and_widen_when_whole_roads_are_drawn():
     single = evaluate_boxes(truth, found, resamples=60).figures["AP50"]
     assert single["low"] < single["value"] < single["high"]
     assert evaluate_boxes(truth, found, resamples=60).figures["AP50"] == single  # seeded
-    draws = draw_again(4, ["north", "north", "south", ""], 50)
-    assert (draws[:, 0] == draws[:, 1]).all()
-    assert (draws[:, 0] != draws[:, 2]).any() and (draws[:, 2] != draws[:, 3]).any()
-    units = draws[:, [0, 2, 3]]
-    assert (units.sum(1) == 3).all()
-    assert draw_again(3, ["one"] * 3, 50).shape == (0, 3)
     with pytest.raises(ValueError, match="2 units for 3 images"):
-        draw_again(3, ["a", "b"], 5)
+        resample_images(3, ["a", "b"], 5)
 
 
 # ------------------------------------------------------------------ errors

@@ -3,14 +3,14 @@
 import torch
 
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector
+from sightbook.detection.models.rcnn import new_detector
 
 BOX = [601.3, 500.7, 633.1, 535.2]
 
 
 def test_true_boxes_reach_the_second_stage_as_they_are(monkeypatch):
     torch.manual_seed(0)
-    detector = build_detector(DetectorConfig("fasterrcnn_mobilenet", ("a",), size=640)).train()
+    detector = new_detector(DetectorConfig("fasterrcnn_mobilenet", ("a",), size=640)).train()
     heads = detector.net.roi_heads
     choose, seen = heads.select_training_samples, []
 
@@ -29,7 +29,7 @@ def test_true_boxes_reach_the_second_stage_as_they_are(monkeypatch):
 
 def test_found_boxes_are_not_rounded():
     torch.manual_seed(0)
-    detector = build_detector(DetectorConfig("fasterrcnn_mobilenet", ("a",), size=640)).eval()
+    detector = new_detector(DetectorConfig("fasterrcnn_mobilenet", ("a",), size=640)).eval()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         boxes = detector([torch.rand(3, 640, 640)])[0]["boxes"]
     assert boxes.dtype == torch.float32

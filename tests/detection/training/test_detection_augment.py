@@ -4,13 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
-from spots import BRIGHT, outline, spotted, write_spots
 
+from detection.spots import BRIGHT, outline, spotted, write_spots
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects
-from sightbook.detection.labels.annotations import Box, ImageRecord, polygon_area
+from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.training import augment
-from sightbook.detection.training.augment import Example, clip_polygon, example_of, window
+from sightbook.detection.training.augment import Example, example_of, window
 from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for
 from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
@@ -47,16 +47,6 @@ def test_boxes_are_scaled_to_the_picture_and_crowds_left_out():
     assert made.boxes.tolist() == [[5, 10, 15, 30]]
     assert made.labels.tolist() == [2]
     assert made.outlines[0][0].tolist() == outline((5, 10, 15, 30)).tolist()
-
-
-def test_a_polygon_is_cut_at_the_edges():
-    triangle = np.array([(-10, 5), (10, -5), (10, 15)], np.float32)
-    cut = clip_polygon(triangle, 20, 10)
-    assert cut.min() >= 0 and cut[:, 1].max() <= 10
-    # 200 in all; a quarter lies left of 0, and two corners of 25 above 0 and below 10
-    assert polygon_area(triangle) == pytest.approx(200)
-    assert polygon_area(cut) == pytest.approx(200 - 50 - 2 * 25)
-    assert len(clip_polygon(triangle + 100, 20, 10)) == 0
 
 
 def test_what_is_cut_off_too_far_is_not_demanded():

@@ -5,21 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
-from spots import write_spots
 
+from detection.spots import write_spots
 from killed_runs import train_in_process
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector, load_detector
+from sightbook.detection.models.rcnn import load_detector, new_detector
 from sightbook.detection.training import train
+from sightbook.detection.training.sets import DetectionSets
 from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import save_image
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import open_run
 from sightbook.validation import DataError
 from sightbook.weights import save_weights
 
@@ -45,7 +46,7 @@ def run_training(name, **given):
 
 def sets_of(tmp_path, **given):
     params = TrainDefects(run="sets", **SMALL | given)
-    return defects_train.training_sets(params, open_run("defects", "sets", params, stage="train"))
+    return defects_train.training_images(params)
 
 
 @pytest.fixture(autouse=True)
@@ -238,9 +239,8 @@ def test_labels_that_a_model_cannot_learn_are_refused(
 ):
     write_spots(tmp_path / "data", 8, attributes=attributes, outlines=outlines)
     given = params(run="x", data=str(tmp_path / "data"), **SMALL)
-    run = open_run(given.line, "x", given, stage="train")
     with pytest.raises(ParameterError, match=said):
-        line.training_sets(given, run)
+        line.training_images(given)
 
 
 def test_there_must_be_objects_to_train_on(tmp_path):
@@ -297,7 +297,7 @@ def test_parameters_reach_the_model(spots, tmp_path):
     given = {"first_stage": first, "anchors": "data", "finest": 4, "box_batch_size_per_image": 24}
     params = TrainDefects(run="sets", data=str(spots), **SMALL, **given)
     sets = sets_of(tmp_path, data=str(spots), **given)
-    detector = train.start_model(params, sets)
+    detector = train.build_detector(params, sets)
     rpn = detector.net.rpn
     assert (rpn.nms_thresh, rpn.train().post_nms_top_n()) == (0.55, 30)
     assert detector.loss_weights["loss_objectness"] == 2.0
@@ -310,8 +310,9 @@ def test_parameters_reach_the_model(spots, tmp_path):
 
 def test_parts_of_the_model_have_rates_of_their_own():
     params = TrainDefects(learning_rate=1e-3, backbone_rate=0.1, head_rate=0.5, weight_decay=0.02)
-    detector = build_detector(DetectorConfig("fasterrcnn_mobilenet", ("spot",), size=96))
-    task = train.DetectionTask(detector, None, Annotations((), ("spot",), None), None)
+    detector = new_detector(DetectorConfig("fasterrcnn_mobilenet", ("spot",), size=96))
+    empty = DetectionSets(None, None, Annotations((), ("spot",), None), np.zeros((0, 2)), {})
+    task = train.DetectionTask(detector, empty)
     task.fit_params = params
     rates, decays = {}, {}
     for group in task.parameter_groups():
@@ -329,7 +330,7 @@ def test_parts_of_the_model_have_rates_of_their_own():
 
 
 def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
-    old = build_detector(
+    old = new_detector(
         DetectorConfig(
             "fasterrcnn_mobilenet",
             ("spot",),
@@ -343,45 +344,16 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
     folder.mkdir(parents=True)
     save_weights(old, folder / train.WEIGHTS)
     params = TrainDefects(run="sets", data=str(spots), init="earlier", **SMALL)
-    detector = train.start_model(params, sets_of(tmp_path, data=str(spots)))
+    detector = train.build_detector(params, sets_of(tmp_path, data=str(spots)))
     assert detector.config.anchor_sizes == old.config.anchor_sizes
     assert detector.config.channels == 64
     own = detector.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in old.state_dict().items())
     with pytest.raises(ParameterError, match="set model to that"):
-        train.start_model(
+        train.build_detector(
             TrainDefects(run="sets", data=str(spots), init="earlier", model="dfine_nano", **SMALL),
             sets_of(tmp_path, data=str(spots)),
         )
-
-
-@pytest.fixture
-def shipped(tmp_path, monkeypatch):
-    """The folder of a detector that came with the repository."""
-    monkeypatch.setattr("sightbook.runs.repository_root", lambda: tmp_path)
-    folder = tmp_path / "outputs" / "reference" / "defects" / "pcb"
-    folder.mkdir(parents=True)
-    (folder / train.WEIGHTS).write_bytes(b"")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("init", "said"),
-    [
-        ("no-such-run", "no-such-run"),
-        ("reference", r"no shipped detector 'reference' of 'defects'.*there are: reference/pcb"),
-        ("reference/moon", r"'reference/moon'.*reference/pcb"),
-        ("bare", "bare"),
-    ],
-)
-def test_what_is_not_there_is_not_started_from(outputs, shipped, init, said):
-    (outputs / "defects" / "bare").mkdir(parents=True)
-    with pytest.raises(RunError, match=said):
-        train.find_weights("defects", init)
-
-
-def test_a_shipped_detector_is_found_by_its_name(shipped):
-    assert train.find_weights("defects", "reference/pcb") == shipped / train.WEIGHTS
 
 
 def test_judging_does_without_clean_pictures_and_without_detections():

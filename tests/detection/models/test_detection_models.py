@@ -12,10 +12,10 @@ from sightbook.detection.models.anchors import Anchors, anchors_from, best_overl
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import (
     anchor_levels,
-    build_detector,
     fill,
     load_detector,
     load_pretrained,
+    new_detector,
     start_from,
 )
 from sightbook.headstamps.params import TrainHeadstamps
@@ -36,7 +36,7 @@ def config(name="fasterrcnn_mobilenet", labels=("a", "b"), **more):
 
 def built(*args, seed=0, **more):
     torch.manual_seed(seed)
-    return build_detector(config(*args, **more))
+    return new_detector(config(*args, **more))
 
 
 def picture(height=72, width=96, seed=0):
@@ -215,7 +215,7 @@ def test_parameters_need_no_torch():
 
 def test_a_model_that_does_not_exist_is_refused():
     with pytest.raises(ParameterError, match="choose of fasterrcnn_mobilenet"):
-        build_detector(config("yolo"))
+        new_detector(config("yolo"))
 
 
 def test_a_file_gives_the_same_detector_back(tmp_path):
@@ -325,10 +325,10 @@ def test_there_have_to_be_boxes():
 
 def test_anchors_reach_the_proposal_network():
     own = config(anchor_sizes=((9.0, 12.0),) * 4, anchor_ratios=(0.7, 1.0, 1.4))
-    generator = build_detector(own).net.rpn.anchor_generator
+    generator = new_detector(own).net.rpn.anchor_generator
     assert generator.sizes == ((9.0, 12.0),) * 4
     assert generator.aspect_ratios == ((0.7, 1.0, 1.4),) * 4
     with pytest.raises(ParameterError, match="at each place"):
-        build_detector(
+        new_detector(
             config("fasterrcnn_mobilenet_v3_large_320_fpn", anchor_sizes=((9.0, 12.0),) * 3)
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightbook.intervals import wilson
+from sightbook.metrics.intervals import wilson
 
 
 def test_by_hand():

@@ -19,7 +19,7 @@ from sightbook.detection.inference.graph import Graph, export_detector
 from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
-from sightbook.detection.models.rcnn import build_detector
+from sightbook.detection.models.rcnn import new_detector
 from sightbook.exporting import ExportModel, export
 from sightbook.runs import RunError
 from sightbook.weights import save_weights
@@ -49,7 +49,7 @@ def trained(name, steps=2, **settings):
     """
     torch.manual_seed(3)
     config = DetectorConfig(name, LABELS, size=128, **settings)
-    detector = build_detector(config).train()
+    detector = new_detector(config).train()
     optimizer = torch.optim.AdamW(detector.parameters(), 1e-3)
     for step in range(steps):
         images, targets = [], []
@@ -80,6 +80,11 @@ def rcnn():
 
 
 @pytest.fixture(scope="module")
+def rcnn_file(rcnn, tmp_path_factory):
+    return export_detector(rcnn, tmp_path_factory.mktemp("rcnn") / "model.onnx", "defects")
+
+
+@pytest.fixture(scope="module")
 def masked():
     return trained("maskrcnn_mobilenet", max_detections=15, first_stage={"max_proposals": 60})
 
@@ -95,8 +100,8 @@ def check_parity(detector, file):
     return parity
 
 
-def test_faster_rcnn_at_many_sizes(rcnn, tmp_path):
-    check_parity(rcnn, export_detector(rcnn, tmp_path / "model.onnx", "defects"))
+def test_faster_rcnn_at_many_sizes(rcnn, rcnn_file):
+    check_parity(rcnn, rcnn_file)
 
 
 def test_mask_rcnn_at_many_sizes(masked, tmp_path):
@@ -215,10 +220,9 @@ def test_pairs_leave_out_what_neither_is_certain_of():
     assert paired(arrays(), arrays()) == ([], 0)
 
 
-def test_parity_notices_another_model(rcnn, tmp_path):
-    file = export_detector(rcnn, tmp_path / "model.onnx", "defects")
+def test_parity_notices_another_model(rcnn_file):
     other = trained("fasterrcnn_mobilenet", 0, max_detections=30)
-    parity = parity_of(other, file, [image_of(50)[0]])
+    parity = parity_of(other, rcnn_file, [image_of(50)[0]])
     assert parity["found_by_both"] < 0.5
 
 
@@ -281,7 +285,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     card = (run / "model_card.md").read_text()
     for told in (
         "# Model card: defects, run small",
-        "0.625 (0.500–0.750)",
+        "0.625 (0.500 to 0.750)",
         "defective from 0.400 on",
         "recall 0.960, precision 0.500",
         "| int8 |",

@@ -1,0 +1,1 @@
+"""What every line measures with: intervals of figures, resampling, and areas of polygons."""
