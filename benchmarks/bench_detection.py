@@ -28,11 +28,12 @@ import cv2
 import numpy as np
 
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, Image, OnnxDetector
+from sightbook.detection.inference.predict import Image, OnnxDetector
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
 from sightbook.headstamps.synth.photographs import LABELS as HEAD_LABELS
 from sightbook.headstamps.synth.photographs import render_headstamps, render_strip
+from sightbook.inference.models import MODEL
 from sightbook.params import repository_root
 
 REFERENCE = repository_root() / "outputs" / "reference"

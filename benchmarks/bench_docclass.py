@@ -14,8 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from sightbook import onnx
-from sightbook.docclass.predict import Predictor, model_file
+from sightbook.docclass.predict import Predictor
 from sightbook.docclass.registry import Registry
+from sightbook.inference.models import find_model
 
 
 def median_ms(run: object, repeats: int) -> float:
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    file = model_file(options.model)
+    file = find_model("docclass", options.model)
     session = onnx.session(file, threads=1)
     for batch in (1, 64):
         pixels = rng.random((batch, 3, 128, 128), dtype=np.float32)

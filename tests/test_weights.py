@@ -15,12 +15,12 @@ from sightbook.docclass.model import EmbedderConfig
 from sightbook.donut.finder import Finder, load_finder
 from sightbook.donut.model import new_reader
 from sightbook.donut.reader import load_reader
+from sightbook.inference.models import find_model
 from sightbook.ocr.recognition import Recognizer, RecognizerConfig, load_recognizer
 from sightbook.runs import RunError, open_run
 from sightbook.weights import (
     WeightsError,
     convert,
-    find_weights,
     load_network,
     read_weights,
     save_weights,
@@ -250,17 +250,18 @@ def test_a_runs_weights_are_found_by_the_new_name_and_else_by_the_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGHTBOOK_OUTPUTS", str(tmp_path))
-    old = open_run("ocr", "old", stage="train").path
+    with open_run("ocr", "old", stage="train") as run:
+        old = run.path
     with pytest.raises(RunError, match=r"layout\.safetensors"):
-        find_weights("ocr", "old", "layout.safetensors")
+        find_model("ocr", "old", "layout.safetensors")
     assert weights_file(old, "layout.safetensors") == old / "layout.safetensors"
     (old / "layout.pt").touch()
     assert weights_file(old, "layout.safetensors") == old / "layout.pt"
-    open_run("ocr", "without", stage="train")
+    open_run("ocr", "without", stage="train").finish()
     for which in ("old", "latest"):
-        assert find_weights("ocr", which, "layout.safetensors").name == "layout.pt"
+        assert find_model("ocr", which, "layout.safetensors").name == "layout.pt"
     (old / "layout.safetensors").touch()
-    assert find_weights("ocr", "old", "layout.safetensors").name == "layout.safetensors"
+    assert find_model("ocr", "old", "layout.safetensors").name == "layout.safetensors"
 
 
 # --------------------------------------------------------------------------- real networks

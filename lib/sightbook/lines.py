@@ -1,7 +1,7 @@
 """The lines there are, and where each keeps what the shared commands and notebooks ask it for.
 
 This is the one place outside the lines' own folders that names them: a new line is one entry here.
-Values are names of modules, imported when they are asked for, so that nothing here loads a line.
+Modules are named, and imported when they are asked for, so that nothing here loads a line.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ LINES: dict[str, dict[str, str]] = {
     "defects": {
         "predict": "sightbook.defects.predict",
         "export": "sightbook.defects.export",
+        "shipped": "potholes",
     },
     "headstamps": {
         "predict": "sightbook.headstamps.predict",
@@ -41,6 +42,8 @@ LINES: dict[str, dict[str, str]] = {
 - `export`: module with `export_run(run, params) -> Exported` (:mod:`sightbook.exporting`)
 - `export_params`: ``module:Class``, an `ExportModel` with parameters of the line's own; may be left
   out
+- `shipped`: of several shipped models the one that `reference` means
+  (:mod:`sightbook.inference.models`); left out where one model ships
 """
 
 

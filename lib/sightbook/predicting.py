@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
 from sightbook.images import ImageError, Pixels, iter_images, save_image
+from sightbook.runs import RunError
 
 
 class CommandError(RuntimeError):
@@ -63,11 +64,11 @@ def setting_up() -> Iterator[None]:
     """Predictors are made in here: what they refuse is what the command line asked for.
 
     Raises:
-        CommandError: in place of ValueError, TypeError and FileNotFoundError.
+        CommandError: in place of RunError, ValueError, TypeError and FileNotFoundError.
     """
     try:
         yield
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (RunError, ValueError, TypeError, FileNotFoundError) as error:
         raise CommandError(str(error)) from error
 
 

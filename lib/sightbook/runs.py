@@ -17,7 +17,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -208,13 +208,13 @@ def open_run(
     path = _folder(line, name)
     run_file = path / "run.json"
     if not resume and run_file.is_file() and read_json(run_file).get("stage") == stage:
-        _refuse_if_busy(path, read_json(run_file))
+        refuse_if_busy(path, read_json(run_file))
         shutil.rmtree(path)
     path.mkdir(parents=True, exist_ok=True)
     previous = read_json(run_file) if run_file.is_file() else {}
     owner = previous.get("stage", stage) == stage
     mine = previous if owner else previous.get("stages", {}).get(stage, {})
-    _refuse_if_busy(path, mine)
+    refuse_if_busy(path, mine)
     params_file = path / ("params.yaml" if owner else f"params_{stage}.yaml")
     if owner and params is not None and params_file.is_file():
         _refuse_other_params(path, params_file, params)
@@ -249,33 +249,23 @@ def dataset_folder(line: str, name: str) -> Path:
     return outputs_root() / "data" / line / name
 
 
-def find_run(
-    line: str,
-    which: str | os.PathLike[str] = "latest",
-    needs: str | Sequence[str] | None = None,
-) -> Path:
-    """Return the folder of an existing run.
+def find_run(line: str, which: str | os.PathLike[str] = "latest") -> Path:
+    """Return the folder of an existing run, of any stage and state.
+
+    Which model a stage works on is asked of :mod:`sightbook.inference.models`.
 
     Args:
         line: the line's name.
         which: ``latest``, a run's name, ``reference`` (the shipped one) or a path.
-        needs: a file the run must hold, such as ``model.onnx``, or several of which it must hold
-            one; ``latest`` passes over runs without it.
 
     Raises:
         RunError: no such run; says which there are.
     """
-    names = [needs] if isinstance(needs, str) else list(needs or [])
-
-    def holds(run: Path) -> bool:
-        return not names or any((run / name).exists() for name in names)
-
-    runs = [run for run in list_runs(line) if holds(run)]
+    runs = list_runs(line)
     if str(which) in ("", "latest"):
         if not runs:
-            holding = f" that holds {names[0]}" if names else ""
             raise RunError(
-                f"there is no run of '{line}'{holding} under {outputs_root() / line}; "
+                f"there is no run of '{line}' under {outputs_root() / line}; "
                 f"run the training notebook first: sightbook run 02_train_{line}"
             )
         return runs[-1]
@@ -286,10 +276,8 @@ def find_run(
     else:
         path = resolve_path(which)
     if not path.is_dir():
-        there = ", ".join(run.name for run in runs) or "none yet"
-        raise RunError(f"there is no run '{which}' of '{line}' (runs: {there})")
-    if not holds(path):
-        raise RunError(f"run '{which}' of '{line}' holds no {names[0]}")
+        names = ", ".join(run.name for run in runs) or "none yet"
+        raise RunError(f"there is no run '{which}' of '{line}' (runs: {names})")
     return path.resolve()
 
 
@@ -388,7 +376,8 @@ def _new_record(
     }
 
 
-def _refuse_if_busy(path: Path, facts: Mapping[str, Any]) -> None:
+def refuse_if_busy(path: Path, facts: Mapping[str, Any]) -> None:
+    """Raise a `RunError` if another process is writing a stage; `facts` is the stage's record."""
     here = facts.get("host") == socket.gethostname()
     if facts.get("status") != "running" or not here or not _alive(facts):
         return

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sightbook.files import atomic_file
 from sightbook.onnx import half_of
-from sightbook.runs import find_run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,25 +73,6 @@ def weights_file(folder: Path, name: str) -> Path:
     file = folder / name
     old = file.with_suffix(OLD_SUFFIX)
     return old if old.is_file() and not file.is_file() else file
-
-
-def file_names(name: str) -> tuple[str, str]:
-    """A file's name, and the one that it has in older runs."""
-    return name, Path(name).with_suffix(OLD_SUFFIX).name
-
-
-def find_weights(line: str, which: str | Path, name: str) -> Path:
-    """The weights of a run that exists; ``latest`` passes over runs without them.
-
-    Args:
-        line: the line's name.
-        which: as `find_run` takes it.
-        name: as in :func:`weights_file`.
-
-    Raises:
-        RunError: no such run, or it holds no such weights.
-    """
-    return weights_file(find_run(line, which, needs=file_names(name)), name)
 
 
 # --------------------------------------------------------------------------- saving

@@ -13,13 +13,12 @@ from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.statistics import content_key
-from sightbook.detection.metrics import sets as evaluation_sets_room
-from sightbook.detection.metrics.sets import Sets, detector_run
+from sightbook.detection.metrics.sets import Sets
 from sightbook.detection.metrics.summary import summary_row
 from sightbook.files import plain
 from sightbook.images import Skipped, TooManySkipped
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import open_run
 from sightbook.validation import DataError, Report
 
 
@@ -283,38 +282,3 @@ def test_a_run_that_kept_no_splits_is_not_tested_on_what_it_may_know(tmp_path, c
     assert sets.source == "generated pictures"
     # whoever names the folder means it
     assert len(chosen(run, data=str(tmp_path / "roads")).test.records) == 6
-
-
-def test_shipped_models_go_by_name_and_are_evaluated_in_a_copy(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sightbook.trained.repository_root", lambda: tmp_path / "house")
-    monkeypatch.setattr(evaluation_sets_room, "repository_root", lambda: tmp_path / "house")
-    shipped = tmp_path / "house" / "outputs" / "reference" / "defects"
-    for name in ("pcb", "potholes"):
-        (shipped / name).mkdir(parents=True)
-        (shipped / name / "run.json").write_text("{}")
-        (shipped / name / "model.onnx").write_bytes(b"model")
-    places = [
-        detector_run("defects", n, "evaluate", "potholes") for n in ("latest", "reference", "pcb")
-    ]
-    assert [place.name for place in places] == [
-        "reference-evaluate-potholes",
-        "reference-evaluate-potholes",
-        "reference-evaluate-pcb",
-    ]
-    assert (places[2] / "model.onnx").is_file()
-    assert "taking the shipped model" in capsys.readouterr().out
-    # a run of that name goes first
-    with open_run("defects", "pcb", stage="train") as own:
-        pass
-    assert detector_run("defects", "pcb", "evaluate") == own.path
-
-
-def test_where_nothing_is_trained_or_shipped_it_is_said_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightbook.trained.repository_root", lambda: tmp_path)
-    with pytest.raises(RunError, match="sightbook run 02_train_defects"):
-        detector_run("defects", "latest", "evaluate")
-
-
-def test_an_unknown_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="nosuch"):
-        detector_run("defects", "nosuch", "evaluate")

@@ -14,20 +14,17 @@ from PIL import Image
 from detection.bright_model import write_bright_model
 from sightbook.cli import UsageError, app
 from sightbook.defects.predict import Predictor, command
-from sightbook.detection.inference import predict
 from sightbook.detection.inference.predict import (
     UNCALIBRATED,
     OnnxDetector,
     boxes_of,
     mask_outlines,
-    model_file,
     shrunk,
 )
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import Box
 from sightbook.headstamps import predict as predict_headstamps
 from sightbook.ocr.engine import LineText
-from sightbook.runs import RunError
 
 
 def picture(*cells, size=(64, 48)):
@@ -217,32 +214,6 @@ def test_the_predictor_looks_through_windows(place):
     assert Predictor(place / "small.onnx").detect(image)[0].width == 64
     found = Predictor(place / "small.onnx", tile=64, overlap=0.0).detect(image)
     assert (240, 240, 256, 256) in [box.xyxy for box in found]
-
-
-# ------------------------------------------------------------------ which model
-
-
-def test_shipped_models_by_name_and_own_runs_before_them(place, monkeypatch):
-    monkeypatch.setattr(predict, "repository_root", lambda: place)
-    for name in ("potholes", "pcb"):
-        folder = place / "outputs" / "reference" / "defects" / name
-        folder.mkdir(parents=True)
-        write_bright_model(folder / "model.onnx")
-    shipped = place / "outputs" / "reference" / "defects"
-    for asked in (None, "reference", "potholes", "reference/potholes"):
-        assert model_file("defects", asked, "potholes") == shipped / "potholes" / "model.onnx"
-    assert model_file("defects", "pcb") == shipped / "pcb" / "model.onnx"
-    own = place / "outputs" / "defects" / "pcb"
-    own.mkdir(parents=True)
-    write_bright_model(own / "model.onnx")
-    assert model_file("defects", "pcb") == own / "model.onnx"
-    assert model_file("defects", "reference/pcb") == shipped / "pcb" / "model.onnx"
-    with pytest.raises(RunError, match=r"reference/roof.*shipped: pcb, potholes"):
-        model_file("defects", "reference/roof")
-    with pytest.raises(RunError, match="no run 'roof'"):
-        model_file("defects", "roof")
-    with pytest.raises(RunError, match="shipped: none"):
-        model_file("headstamps")
 
 
 # ------------------------------------------------------------------ the command

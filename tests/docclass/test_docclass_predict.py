@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pixel_model import write_pixel_model
 
-from sightbook.docclass.predict import Predictor, command, model_file
+from sightbook.docclass.predict import Predictor, command
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError
 from sightbook.docclass.synth.views import render_view
@@ -144,7 +144,7 @@ def test_a_model_without_threshold_or_of_another_line_says_what_to_do(place):
         predictor(place).predict(artwork(1))
     assert predictor(place, threshold=0.5).predict(artwork(1)).type == "plain"
     with pytest.raises(RunError):
-        model_file("no such run")
+        Predictor("no such run")
 
 
 def test_the_command_answers_in_json_and_passes_over_bad_files(place, capsys):

@@ -24,6 +24,7 @@ from sightbook.ocr.evaluate import MODEL, Evaluation, chosen, evaluate, read_sam
 from sightbook.ocr.hiertext import write_hiertext
 from sightbook.ocr.page import Page, PageBuilder, Word, rectangle
 from sightbook.ocr.params_evaluate import EvaluateOcr
+from sightbook.params import repository_root
 from sightbook.plot_style import Plot
 from sightbook.validation import DataError, Report
 
@@ -208,10 +209,11 @@ def test_latest_is_the_newest_training_of_the_part(outputs: Path) -> None:
     third = trained("third", "detection.safetensors")
     assert chosen("detection", "latest") == third / "model.onnx"
     assert chosen("detection", "first") == first / "model.onnx"
-    assert chosen("detection", "some/model.onnx") == "some/model.onnx"
+    file = str(first / "model.onnx")
+    assert chosen("detection", file) == Path(file)
 
 
-def test_a_run_is_exported_if_its_file_is_older_than_its_weights(
+def test_a_run_of_before_that_holds_only_weights_is_exported(
     outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported: list[Path] = []
@@ -221,7 +223,7 @@ def test_a_run_is_exported_if_its_file_is_older_than_its_weights(
     run = trained("first", "detection.safetensors")
     chosen("detection", "latest")
     assert exported == []
-    os.utime(run / "model.onnx", (0, 0))
+    (run / "model.onnx").unlink()
     assert chosen("detection", "latest") == run / "model.onnx"
     assert exported == [run]
 
@@ -229,10 +231,11 @@ def test_a_run_is_exported_if_its_file_is_older_than_its_weights(
 def test_without_a_training_the_shipped_model_is_taken_and_that_is_said(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert chosen("layout", "latest") == "reference"
-    assert "no layout model is trained yet" in capsys.readouterr().out
+    shipped = repository_root() / "outputs" / "reference" / "ocr" / "layout"
+    assert chosen("layout", "latest") == shipped / "model.onnx"
+    assert "no layout model of 'ocr' is trained yet" in capsys.readouterr().out
     assert chosen("layout", "rules") == "rules"
-    with pytest.raises(runs.RunError, match="there is no run 'missing'"):
+    with pytest.raises(runs.RunError, match="no run, folder or file 'missing'"):
         chosen("layout", "missing")
 
 
@@ -240,6 +243,8 @@ def test_the_models_asked_for_are_the_ones_that_read(
     folder: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
+    for name in ("d.onnx", "r.onnx"):
+        (folder / name).write_bytes(b"model")
 
     class Fake:
         def __init__(self, *models: str, **options: Any) -> None:
@@ -250,8 +255,8 @@ def test_the_models_asked_for_are_the_ones_that_read(
     monkeypatch.setattr("sightbook.ocr.predict.Predictor", Fake)
     wanted = params(
         folder,
-        detection="d.onnx",
-        recognition="r.onnx",
+        detection=str(folder / "d.onnx"),
+        recognition=str(folder / "r.onnx"),
         layout="rules",
         threads=2,
         beams=4,
@@ -260,7 +265,7 @@ def test_the_models_asked_for_are_the_ones_that_read(
     )
     result = module.run_evaluation(wanted)
     assert asked == {
-        "models": ("d.onnx", "r.onnx", "rules"),
+        "models": (folder / "d.onnx", folder / "r.onnx", "rules"),
         "threads": 2,
         "beams": 4,
         "boxes": "engine",

@@ -9,6 +9,7 @@ import pytest
 from level_models import blank_page, draw_word, write_detector, write_recogniser
 from PIL import Image
 
+from sightbook.files import write_json
 from sightbook.ocr import overlay
 from sightbook.ocr.predict import Predictor, command, model_file
 from sightbook.onnx import write_metadata
@@ -97,13 +98,13 @@ def test_which_file_a_task_takes(models, tmp_path):
         Predictor(models, file)
     with pytest.raises(RunError, match=r"holds no layout/model\.onnx"):
         Predictor(models, models, models)
-    with pytest.raises(RunError, match="no run 'nothing'"):
+    with pytest.raises(RunError, match="no run, folder or file 'nothing'"):
         model_file("detection", "nothing")
-    with pytest.raises(RunError, match="no run of 'ocr' holds an exported detection model"):
+    with pytest.raises(RunError, match=r"no finished training of 'ocr' holds a detection model"):
         model_file("detection", "latest")
     run = tmp_path / "outputs" / "ocr" / "mine"
     write_detector(run / "model.onnx")
-    (run / "run.json").write_text("{}", encoding="utf-8")
+    write_json(run / "run.json", {"stage": "train", "status": "finished"})
     (run / "detection.safetensors").write_bytes(b"")
     assert model_file("detection", "latest") == model_file("detection", "mine")
     assert model_file("detection", "latest").parent == run

@@ -12,9 +12,6 @@ from sightbook.detection.params import (
     TrainDetector,
 )
 
-SHIPPED = "potholes"
-"""Of the shipped models the one that is taken where none is named."""
-
 
 class PrepareDefects(PrepareDetection):
     """`01_prepare_defects`: make or import surfaces with boxes, check and split them."""
@@ -49,7 +46,6 @@ class TrainDefects(TrainDetector):
     """`02_train_defects`: train a finder of defects on surfaces."""
 
     line: ClassVar[str] = "defects"
-    shipped: ClassVar[str] = SHIPPED
     shown: ClassVar[tuple[str, ...]] = (
         "run",
         "data",
@@ -83,7 +79,6 @@ class EvaluateDefects(EvaluateDetection):
     """`03_evaluate_defects`: boxes, and "defect or clean?"; sets the operating point."""
 
     line: ClassVar[str] = "defects"
-    shipped: ClassVar[str] = SHIPPED
     shown: ClassVar[tuple[str, ...]] = (
         "run",
         "data",

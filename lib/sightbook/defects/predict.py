@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightbook.defects.params import SHIPPED
 from sightbook.detection.inference.overlay import draw_detections
 from sightbook.detection.inference.predict import (
     MIN_SCORE,
@@ -64,7 +63,7 @@ class Predictor(OnnxDetector):
     """Finds defects in pictures and calls each picture defective or clean.
 
     Args:
-        model: as `detection.inference.predict.model_file` takes it; None for :data:`SHIPPED`.
+        model: as `models.find_model` takes it; None for the shipped one of potholes.
         eval_conf: a picture is defective if a detection reaches it; above 0, at most 1. None takes
             the operating point that is recorded in the file, :data:`UNCALIBRATED` if it has none.
         min_score: detections below are left out, but for the decision; 0 keeps all that the file
@@ -93,7 +92,6 @@ class Predictor(OnnxDetector):
         super().__init__(
             model,
             line=LINE,
-            shipped=SHIPPED,
             min_score=min_score,
             tile=tile,
             overlap=overlap,

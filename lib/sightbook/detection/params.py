@@ -52,8 +52,6 @@ class TrainDetector(FitParams):
     """What detectors are trained by; a line adds its generator's and its augmentation's."""
 
     line: ClassVar[str]
-    shipped: ClassVar[str] = ""
-    """Of several shipped models the one that the line takes."""
 
     epochs: int = Field(5, ge=1, description="passes over the training set")
     batch_size: int = Field(2, ge=1, description="pictures a step on each device")
@@ -289,8 +287,6 @@ class EvaluateDetection(Parameters):
     """What both lines' evaluations are told."""
 
     line: ClassVar[str]
-    shipped: ClassVar[str] = ""
-    """Of several shipped models the one that the line takes."""
 
     run: str = Field("latest", description="run to evaluate: latest, a name, a path or reference")
     data: str = Field(

@@ -18,7 +18,7 @@ from sightbook.docclass.export import OnnxOptions, export_embedder, quantize_sta
 from sightbook.docclass.metrics import verification
 from sightbook.docclass.model import Embedder, load_embedder
 from sightbook.docclass.params import ExportDocclass
-from sightbook.docclass.predict import MODEL, Predictor
+from sightbook.docclass.predict import Predictor
 from sightbook.docclass.search_metrics import identification, search
 from sightbook.docclass.show_train import embed
 from sightbook.docclass.store import Store, synthetic_store
@@ -26,7 +26,8 @@ from sightbook.docclass.synth.views import views_of
 from sightbook.docclass.train import WEIGHTS
 from sightbook.exporting import Exported
 from sightbook.files import write_atomic
-from sightbook.weights import find_weights, weights_file
+from sightbook.inference.models import MODEL, find_model
+from sightbook.weights import weights_file
 
 PARITY_SEED = 0xE4
 """Seed of the types on which variants are compared: none of training's or evaluation's."""
@@ -46,7 +47,7 @@ def export_run(run: Path, params: ExportDocclass) -> Exported:
     types = synthetic_store(TYPES, PARITY_SEED)
     views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
     samples = min(len(views), params.samples)
-    model = load_embedder(find_weights("docclass", run, WEIGHTS))
+    model = load_embedder(find_model("docclass", run, WEIGHTS))
     target = run / "int8" / MODEL
     if params.int8:
         target.parent.mkdir(exist_ok=True)
@@ -74,7 +75,7 @@ def write_package(run: Path, options: OnnxOptions | None = None) -> Path:
     Raises:
         RunError: the run holds no trained network.
     """
-    model = load_embedder(find_weights("docclass", run, WEIGHTS))
+    model = load_embedder(find_model("docclass", run, WEIGHTS))
     return export_embedder(model, run / MODEL, metadata(run), options)
 
 

@@ -34,9 +34,9 @@ from sightbook.images import (
     iter_pixels,
     open_image,
 )
-from sightbook.params import resolve_path
+from sightbook.inference.models import find_model
 from sightbook.predicting import CommandError, Option, predict_files, setting_up, settings
-from sightbook.runs import find_run, outputs_root
+from sightbook.runs import outputs_root
 from sightbook.validation import Report
 
 MODEL = "model.onnx"
@@ -80,27 +80,12 @@ class Identification:
         return row
 
 
-def model_file(model: str | Path | None) -> Path:
-    """The exported file.
-
-    Args:
-        model: `reference` or None (the shipped one), `latest`, a run's name, a folder, or the path
-            of a `.onnx` file.
-
-    Raises:
-        RunError: there is none; says which runs there are.
-    """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name)
-    return find_run("docclass", name, needs=MODEL) / MODEL
-
-
 class Predictor:
     """Embeds pictures and compares them with registered templates.
 
     Args:
-        model: as `model_file` takes it.
+        model: as `models.find_model` takes it: `reference` or None (the shipped one), `latest`, a
+            run's name, a folder or a `.onnx` file.
         register: folder of templates (a picture a type, a sub-folder a type), a registry's `.npz`,
             or a `Registry`; None to add types by hand.
         threshold: score from which on a type is believed; None takes the calibrated one that is
@@ -124,7 +109,7 @@ class Predictor:
         crop: bool = False,
         threads: int | None = 1,
     ) -> None:
-        self.file = model_file(model)
+        self.file = find_model("docclass", model)
         self._session = onnx.session(self.file, threads)
         self.metadata = onnx.metadata(self._session)
         if self.metadata.get("line") != "docclass":

@@ -22,13 +22,14 @@ from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.synth.views import VIEW_SIDE, mixed_level, render_view, views_of
 from sightbook.files import read_json, write_json
 from sightbook.images import Skipped, image_files
+from sightbook.inference.models import find_model
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run, find_run
+from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import Task, is_first_process
 from sightbook.validation import fingerprint
-from sightbook.weights import find_weights, save_weights
+from sightbook.weights import save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's templates and views are others."""
@@ -163,7 +164,7 @@ def recorded_splits(init: str) -> dict[str, str]:
     """Splits that the run which `init` names recorded; none for other kinds of start."""
     if init in ("scratch", "pretrained"):
         return {}
-    file = find_run("docclass", init) / SPLITS_FILE
+    file = find_model("docclass", init, WEIGHTS).with_name(SPLITS_FILE)
     return dict(read_json(file)) if file.is_file() else {}
 
 
@@ -199,7 +200,7 @@ def build_embedder(params: TrainDocclass) -> Embedder:
     if params.init in ("scratch", "pretrained"):
         config = EmbedderConfig(params.backbone, params.dim, params.squeeze)
         return Embedder(config, pretrained=params.init == "pretrained")
-    file = find_weights("docclass", params.init, WEIGHTS)
+    file = find_model("docclass", params.init, WEIGHTS)
     model = load_embedder(file)
     for name in ("backbone", "dim", "squeeze"):
         there, asked = getattr(model.config, name), getattr(params, name)
@@ -345,4 +346,4 @@ class EmbeddingTask(Task):
 
 def load_run(run: Path) -> Embedder:
     """The trained network of a run."""
-    return load_embedder(find_weights("docclass", run, WEIGHTS))
+    return load_embedder(find_model("docclass", run, WEIGHTS))

@@ -26,8 +26,9 @@ from sightbook.donut.lines import LineCrops, SyntheticZones
 from sightbook.donut.model import LineReader
 from sightbook.donut.predict import FINDER, Predictor
 from sightbook.exporting import Exported, ExportModel
+from sightbook.inference.models import find_model
 from sightbook.runs import read_json, write_atomic
-from sightbook.weights import find_weights, weights_file
+from sightbook.weights import weights_file
 
 WEIGHTS = (reading.WEIGHTS, finding.WEIGHTS)
 
@@ -80,7 +81,7 @@ def write_package(run: Path, opset: int = 17) -> Path:
     Raises:
         RunError: the run holds no trained reader or finder.
     """
-    reader, finder = (find_weights("donut", run, name) for name in WEIGHTS)
+    reader, finder = (find_model("donut", run, name) for name in WEIGHTS)
     facts = metadata(run)
     export_reader(reading.load_reader(reader), run, facts, opset)
     network = finding.load_finder(finder)

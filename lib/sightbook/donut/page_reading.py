@@ -33,8 +33,8 @@ from sightbook.donut.decoding import (
 from sightbook.donut.pages import prepare_page
 from sightbook.donut.sequences import SEPARATOR, prompt, strip_prompt, tokens_to_json
 from sightbook.images import ImageLike, Pixels, as_pixels, iter_pixels
+from sightbook.inference.models import find_model
 from sightbook.predicting import warn_renamed
-from sightbook.runs import find_run
 
 if TYPE_CHECKING:
     import tokenizers
@@ -106,8 +106,8 @@ class PagePredictor:
     """Reads pages with the exported model of a run.
 
     Args:
-        source: a folder with ``model.onnx`` and ``decoder.onnx``, or a run: ``latest``, a name,
-            a path or ``reference``.
+        source: as `models.find_model` takes it: ``latest``, a run's name, or a folder with
+            ``model.onnx`` and ``decoder.onnx``.
         threads: CPU threads; None leaves the choice to onnxruntime.
 
     Raises:
@@ -116,7 +116,7 @@ class PagePredictor:
     """
 
     def __init__(self, source: str | Path = "latest", *, threads: int | None = None) -> None:
-        self.folder = page_folder(source)
+        self.folder = find_model("donut", source or "latest", part=PAGE, weights=PAGE).parent
         self.encoder = onnx.session(self.folder / MODEL, threads)
         session = onnx.session(self.folder / DECODER, threads)
         self.facts = onnx.metadata(session)
@@ -263,18 +263,6 @@ class PagePredictor:
             ended=text.ended,
             seconds=seconds,
         )
-
-
-def page_folder(source: str | Path) -> Path:
-    """Folder of an exported page model: `source` itself, its ``page/``, or that of a run.
-
-    Raises:
-        RunError: there is none.
-    """
-    for folder in (Path(source), Path(source) / PAGE):
-        if (folder / MODEL).is_file():
-            return folder
-    return find_run("donut", source, needs=MODEL)
 
 
 def zone_lines(answer: Any) -> list[str]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sightbook import onnx
 from sightbook.ctc import ctc_greedy
 from sightbook.donut import mrz
-from sightbook.donut.decoding import DECODER, MODEL, Decoder, Encoded, encode
+from sightbook.donut.decoding import DECODER, Decoder, Encoded, encode
 from sightbook.donut.rescoring import (
     Change,
     Reading,
@@ -37,9 +37,8 @@ from sightbook.donut.rows import printed_rows
 from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
 from sightbook.figures.overlay import BAD, GOOD, draw_labelled
 from sightbook.images import ImageLike, Pixels, as_pixels, iter_pixels
-from sightbook.params import resolve_path
+from sightbook.inference.models import find_model
 from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
-from sightbook.runs import find_run
 
 FINDER = "finder.onnx"
 
@@ -120,27 +119,12 @@ class ZoneReading:
         }
 
 
-def model_folder(model: str | Path | None) -> Path:
-    """Folder of an exported model.
-
-    Args:
-        model: `reference` or None (the shipped one), `latest`, a run's name, a folder, or the path
-            of a `model.onnx`.
-
-    Raises:
-        RunError: there is none; says which runs there are.
-    """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name).parent
-    return find_run("donut", name, needs=MODEL)
-
-
 class Predictor:
     """Finds, straightens and reads machine-readable zones.
 
     Args:
-        model: as `model_folder` takes it.
+        model: as `models.find_model` takes it: `reference` or None (the shipped one), `latest`, a
+            run's name, a folder or a `model.onnx`, beside which the other graphs lie.
         threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
         grammar: prefer readings that Doc 9303 allows; where that changes what was read, the change
             is reported in `corrected`. Documents that clearly break the rules are read as printed.
@@ -161,15 +145,14 @@ class Predictor:
         correct: bool = False,
         beams: int = 4,
     ) -> None:
-        self.folder = model_folder(model)
+        file = find_model("donut", model)
+        self.folder = file.parent
         self.grammar, self.correct, self.beams = grammar, correct, beams
-        self._encoder = onnx.session(self.folder / MODEL, threads)
+        self._encoder = onnx.session(file, threads)
         self.metadata = onnx.metadata(self._encoder)
         if self.metadata.get("line") != "donut" or self.metadata.get("road") != "zone":
             found = f"{self.metadata.get('line')}, road {self.metadata.get('road')}"
-            raise ValueError(
-                f"{self.folder / MODEL}: expected a zone reader of donut, found {found}"
-            )
+            raise ValueError(f"{file}: expected a zone reader of donut, found {found}")
         self.characters: str = self.metadata["characters"]
         self._decoder = Decoder(onnx.session(self.folder / DECODER, threads))
         self._finder = onnx.session(self.folder / FINDER, threads)

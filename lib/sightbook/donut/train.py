@@ -32,12 +32,13 @@ from sightbook.donut.params import TrainDonut
 from sightbook.donut.reader import ReaderTask
 from sightbook.donut.zone import find_zones, to_gray
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference.models import find_model
 from sightbook.params import ParameterError
 from sightbook.runs import Run, open_run, point_to, read_json, write_json
 from sightbook.training import fit, seed_everything
 from sightbook.training_data import ordered_batches
 from sightbook.training_task import is_first_process
-from sightbook.weights import find_weights, save_weights
+from sightbook.weights import save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation samples are other documents with other people."""
@@ -193,7 +194,7 @@ def build_finder(params: TrainDonut) -> Finder:
     seed_everything(params.seed)
     if params.finder == "train":
         return Finder(params.finder_size)
-    return finding.load_finder(find_weights("donut", params.finder, finding.WEIGHTS))
+    return finding.load_finder(find_model("donut", params.finder, finding.WEIGHTS))
 
 
 def build_reader(params: TrainDonut) -> LineReader:
@@ -213,7 +214,7 @@ def build_reader(params: TrainDonut) -> LineReader:
             "init: there are no pretrained weights for the zone road's reader; use reference "
             "(the shipped one), a run's name, scratch, or road: page"
         )
-    return reading.load_reader(find_weights("donut", params.init, reading.WEIGHTS))
+    return reading.load_reader(find_model("donut", params.init, reading.WEIGHTS))
 
 
 def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets) -> dict[str, Any]:

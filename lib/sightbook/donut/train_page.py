@@ -42,9 +42,10 @@ from sightbook.donut.pages import IGNORED, PageDataset, PageItem, collate_pages
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.sequences import strip_prompt, tokens_to_json
 from sightbook.images import Skipped
+from sightbook.inference.models import find_model
 from sightbook.metrics.bootstrap import values_of
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run, RunError, find_run
+from sightbook.runs import Run, RunError
 from sightbook.training import Task, fit, seed_everything
 from sightbook.training_task import is_first_process
 
@@ -290,7 +291,7 @@ def page_source(init: str) -> str | Path:
     if (folder / "config.json").is_file():
         return folder
     try:
-        return find_run("donut", init, needs=PAGE) / PAGE
+        return find_model("donut", init, PAGE)
     except RunError as error:
         if re.fullmatch(r"[\w.-]+/[\w.-]+", init) and not folder.exists():
             return init

@@ -173,9 +173,7 @@ def run_evaluation(params: EvaluateHeadstamps, run: Path) -> HeadstampEvaluation
     detector = OnnxDetector(
         ensure_package(run, params.line), line=params.line, threads=params.threads
     )
-    # by None it is the one that is shipped with headstamps, by "reference" always the OCR line's
-    which = None if params.recognition == "reference" else params.recognition
-    file = recogniser_file(which)
+    file = recogniser_file(params.recognition)
     recognise = LineReader(file, beams=params.beams, threads=params.threads).read
     report, skipped = Report(), Skipped(params.max_bad)
     sets = evaluation_sets(params, run, detector.labels, report, skipped)

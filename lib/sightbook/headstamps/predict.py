@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.detection.inference.predict import OnnxDetector, model_file
+from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import Head, read_photo
 from sightbook.images import ImageLike, as_pixels, iter_pixels
-from sightbook.ocr import LineReader
-from sightbook.ocr import model_file as ocr_file
+from sightbook.inference.models import find_model
+from sightbook.ocr import LineReader, model_file
 from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
-from sightbook.runs import RunError
 
 MIN_CASING = 0.5
 """Casings and primers that were found with less confidence are not read."""
@@ -42,18 +41,15 @@ def recogniser_file(model: str | Path | None = None) -> Path:
     """The exported recogniser.
 
     Args:
-        model: a run of `ocr`, a folder or the path of a `.onnx` file; None for the one shipped with
-            headstamps, and where there is none the OCR line's.
+        model: None or `reference` for the one shipped with headstamps; else a model of the OCR
+            line, as `ocr.predict.model_file` takes it (`reference/recognition` is its shipped one).
 
     Raises:
         RunError: there is none.
     """
-    if model is not None:
-        return ocr_file(RECOGNITION, model)
-    try:
-        return model_file("headstamps", f"reference/{RECOGNITION}")
-    except RunError:
-        return ocr_file(RECOGNITION)
+    if model in (None, "", "reference"):
+        return find_model("headstamps", f"reference/{RECOGNITION}")
+    return model_file(RECOGNITION, model)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class Predictor:
     """Finds cartridge bases on photographs and reads their stamps.
 
     Args:
-        model: finds casings and primers; as `predict.model_file` takes it.
+        model: finds casings and primers; as `models.find_model` takes it.
         recognition: reads strips; as `recogniser_file` takes it.
         min_score: casings and primers below it are not read, 0 to 1.
         gazetteer: file of makers and calibres; None for the shipped one.

@@ -6,6 +6,7 @@ what will be used.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference.models import find_model
 from sightbook.metrics.bootstrap import Figure, format_figure, values_of
 from sightbook.ocr import metrics, tesseract
 from sightbook.ocr.comparison import PageResult, WordMatch, compare_page, normal, word_height
@@ -29,9 +31,9 @@ from sightbook.ocr.params import ExportOcr
 from sightbook.ocr.params_evaluate import EvaluateOcr
 from sightbook.params import repository_root, resolve_path
 from sightbook.readings import align
-from sightbook.runs import find_run, list_runs, read_json
+from sightbook.runs import RunError
 from sightbook.validation import DataError, Report
-from sightbook.weights import SUFFIX, weights_file
+from sightbook.weights import SUFFIX
 
 if TYPE_CHECKING:
     from sightbook.ocr.synth.pages import PageSample
@@ -333,28 +335,24 @@ def chosen(part: str, which: str) -> str | Path:
 
     Args:
         part: one of :data:`PARTS`.
-        which: ``latest`` for the newest finished training of this part, or, where there is none,
-            the shipped model, which is printed; otherwise as ``Predictor`` takes it.
+        which: `engine` or `rules`, which need no model; else as `models.find_model` takes it.
+            `latest`, where no model of this part is trained, is the shipped one, and that is
+            printed.
+
+    Raises:
+        RunError: there is none.
     """
+    if which in ("rules", "engine"):
+        return which
     name = f"{part}{SUFFIX}"
-    run: Path | None = None
-    if which == "latest":
-        runs = [run for run in list_runs("ocr") if weights_file(run, name).is_file()]
-        done = [run for run in runs if read_json(run / "run.json").get("status") == "finished"]
-        if not done:
-            print(f"no {part} model is trained yet: taking the shipped one")
-            return "reference"
-        run = done[-1]
-    elif which not in ("reference", "rules", "engine") and not which.endswith(".onnx"):
-        run = find_run("ocr", which)
-    if run and weights_file(run, name).is_file():
-        return _exported(run, weights_file(run, name))
-    return run or which
+    with contextlib.suppress(RunError):  # exported files have no weights beside them
+        return _exported(find_model("ocr", which, name, part=part, or_shipped=True).parent)
+    return find_model("ocr", which, part=part, weights=name, or_shipped=True)
 
 
-def _exported(run: Path, weights: Path) -> Path:
+def _exported(run: Path) -> Path:
     file = run / MODEL_FILE
-    if not file.is_file() or file.stat().st_mtime < weights.stat().st_mtime:
+    if not file.is_file():
         from sightbook.ocr.exporting import export_run  # needs torch, which reading does not
 
         export_run(run, ExportOcr.parse({"int8": False}))

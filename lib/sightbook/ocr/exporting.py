@@ -23,6 +23,7 @@ from sightbook.cards import read_records
 from sightbook.exporting import Exported
 from sightbook.files import write_atomic, write_json
 from sightbook.images import open_image
+from sightbook.inference.models import MODEL
 from sightbook.ocr import engine, rten
 from sightbook.ocr.calibration import best_shift, count_words, sigmoid, total
 from sightbook.ocr.card import model_card
@@ -37,7 +38,7 @@ from sightbook.ocr.layout_data import page_words, word_features
 from sightbook.ocr.layout_engine import LayoutModelFile, Scores, arrange
 from sightbook.ocr.page import Page
 from sightbook.ocr.params import ExportOcr
-from sightbook.ocr.predict import MODEL, TASKS
+from sightbook.ocr.predict import TASKS
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import resolve_path
 from sightbook.runs import RunError

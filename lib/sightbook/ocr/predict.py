@@ -10,6 +10,7 @@ Detection and recognition run exactly as the ocrs engine runs them (:mod:`sightb
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from sightbook import onnx
 from sightbook.files import write_atomic
 from sightbook.images import ImageLike, as_pixels, iter_pixels
+from sightbook.inference.models import find_model
 from sightbook.ocr import engine
 from sightbook.ocr.engine import LineText
 from sightbook.ocr.engine_lines import find_paragraphs
@@ -31,7 +33,6 @@ from sightbook.ocr.layout_engine import LayoutModelFile, arrange
 from sightbook.ocr.overlay import draw_page
 from sightbook.ocr.page import Page, PageBuilder, Paragraph, Word
 from sightbook.ocr.word_boxes import detected_boxes, engine_boxes
-from sightbook.params import repository_root, resolve_path
 from sightbook.predicting import (
     CommandError,
     Option,
@@ -40,10 +41,9 @@ from sightbook.predicting import (
     settings,
     warn_renamed,
 )
-from sightbook.runs import RunError, find_run, list_runs
-from sightbook.weights import SUFFIX, weights_file
+from sightbook.runs import RunError
+from sightbook.weights import SUFFIX
 
-MODEL = "model.onnx"
 TASKS = ("detection", "recognition", "layout")
 
 ENGINE, RULES = "engine", "rules"
@@ -56,36 +56,17 @@ Layout = list[list[list[int]]]
 
 
 def model_file(task: str, model: str | Path | None = None) -> Path:
-    """The exported file of a task.
+    """The exported file of a task: `models.find_model` for one of the line's networks.
 
     Args:
         task: `detection`, `recognition` or `layout`.
         model: `reference` or None (the shipped one), `latest` (of this task), a run's name, a
-            folder, or the path of a `.onnx` file. A folder may hold one model, or a folder a task.
+            folder, or a `.onnx` file. A folder may hold one model, or a folder a task.
 
     Raises:
-        RunError: there is none; says which runs there are.
+        RunError: there is none; says what there is.
     """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name)
-    if name == "reference":
-        folder = repository_root() / "outputs" / "reference" / "ocr"
-    elif name == "latest":
-        made = [run for run in list_runs("ocr") if _has_trained(run, task)]
-        exported = [run for run in made if (run / MODEL).is_file()]
-        if not exported:
-            hint = (
-                f"export {made[-1].name} with 04_export" if made else f"train it: 02_train_*{task}"
-            )
-            raise RunError(f"no run of 'ocr' holds an exported {task} model; {hint}")
-        folder = exported[-1]
-    else:
-        folder = find_run("ocr", name)
-    for place in (folder / task / MODEL, folder / MODEL):
-        if place.is_file():
-            return place
-    raise RunError(f"{folder}: holds no {task}/{MODEL} and no {MODEL}; export it with 04_export")
+    return find_model("ocr", model, part=task, weights=f"{task}{SUFFIX}")
 
 
 class LineReader:
@@ -147,7 +128,7 @@ class Predictor:
         threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
 
     Raises:
-        RunError, FileNotFoundError: no such model.
+        RunError: no such model.
         ValueError: a model of another line or task.
     """
 
@@ -250,15 +231,6 @@ class Predictor:
         _check(file, facts, "layout")
         self._judge = LayoutModelFile(file, threads)
         self.files["layout"] = file
-
-
-def _exported(task: str) -> list[Path]:
-    """Runs that trained a task's model and exported it, oldest first."""
-    return [run for run in list_runs("ocr") if _has_trained(run, task) and (run / MODEL).is_file()]
-
-
-def _has_trained(run: Path, task: str) -> bool:
-    return weights_file(run, f"{task}{SUFFIX}").is_file()
 
 
 def _open(file: Path, task: str, threads: int | None) -> tuple[Any, dict[str, Any]]:
@@ -379,23 +351,17 @@ def describe(name: str, page: Page, seconds: float) -> str:
 
 def _models(model: Any) -> dict[str, Any]:
     """What `--model` says of each task: a folder of several, or one that tells its own task."""
-    if model is None:
-        return {}
-    name = str(model)
-    if name == "reference":
-        return {}
-    if name == "latest":
-        made = [task for task in TASKS if _exported(task)]
-        if not made:
-            raise RunError("no run of 'ocr' holds an exported model; export one with 04_export")
-        return dict.fromkeys(made, name)
-    folder = None if name.endswith(".onnx") else find_run("ocr", name)
-    if folder is not None:
-        held = [task for task in TASKS if (folder / task / MODEL).is_file()]
-        if held:
-            return dict.fromkeys(held, name)
-    file = resolve_path(name) if folder is None else find_run("ocr", name, needs=MODEL) / MODEL
-    facts = onnx.read_metadata(file)
-    if facts.get("line") != "ocr" or facts.get("task") not in TASKS:
-        raise ValueError(f"{file}: expected a model of ocr, found one of {facts.get('line')}")
-    return {facts["task"]: name}
+    found = {}
+    for task in TASKS if model is not None else ():
+        with contextlib.suppress(RunError):
+            found[task] = model_file(task, model)
+    if model is not None and not found:
+        model_file(TASKS[0], model)  # says what is wrong with it
+    files = list(found.values())
+    for file in {file for file in files if files.count(file) > 1}:
+        # one for all: it says itself what it is for
+        facts = onnx.read_metadata(file)
+        if facts.get("line") != "ocr" or facts.get("task") not in TASKS:
+            raise ValueError(f"{file}: expected a model of ocr, found one of {facts.get('line')}")
+        found = {task: own for task, own in found.items() if own != file} | {facts["task"]: file}
+    return found

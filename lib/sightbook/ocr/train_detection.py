@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sightbook.images import Skipped, open_image
+from sightbook.inference.models import find_model
 from sightbook.ocr import engine
 from sightbook.ocr.calibration import WordCounts, count_words
 from sightbook.ocr.data import read_dataset
@@ -32,7 +33,6 @@ from sightbook.ocr.detection_data import (
 from sightbook.ocr.page import Page
 from sightbook.ocr.params import TrainDetection
 from sightbook.ocr.synth.pages import render_page
-from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
@@ -179,7 +179,7 @@ def build_detector(params: TrainDetection) -> DetectionModel:
     seed_everything(params.seed)
     if params.init == "scratch":
         return DetectionModel(DetectionConfig(params.size))
-    file = find_weights(params.init, "detection")
+    file = find_model("ocr", params.init, WEIGHTS, part="detection")
     model = load_detection(file)
     if model.config.size != params.size:
         raise ParameterError(

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from sightbook.files import write_json
 from sightbook.images import Skipped
+from sightbook.inference.models import find_model
 from sightbook.ocr.layout import (
     WEIGHTS,
     LayoutConfig,
@@ -39,7 +40,6 @@ from sightbook.ocr.layout_metrics import LayoutFigures
 from sightbook.ocr.layout_pages import drawn_pages
 from sightbook.ocr.page import Page
 from sightbook.ocr.params_layout import TrainLayout
-from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
 from sightbook.training import fit, seed_everything
@@ -327,7 +327,7 @@ def build_layout(params: TrainLayout) -> LayoutModel:
     config = LayoutConfig(params.dim, params.layers, params.heads, params.pair)
     if params.init == "scratch":
         return LayoutModel(config)
-    file = find_weights(params.init, "layout")
+    file = find_model("ocr", params.init, WEIGHTS, part="layout")
     model = load_layout(file)
     for name in ("dim", "layers", "heads", "pair"):
         there, asked = getattr(model.config, name), getattr(config, name)
@@ -341,4 +341,4 @@ def build_layout(params: TrainLayout) -> LayoutModel:
 
 def load_run(run: str | Path) -> LayoutModel:
     """The trained network of a run."""
-    return load_layout(find_weights(str(run), "layout"))
+    return load_layout(find_model("ocr", run, WEIGHTS, part="layout"))

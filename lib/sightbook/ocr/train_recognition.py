@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from sightbook.ctc import ctc_greedy
 from sightbook.images import Skipped
+from sightbook.inference.models import find_model
 from sightbook.ocr.alphabet import Encoder, after_surgery, read_alphabet
 from sightbook.ocr.data import read_dataset
 from sightbook.ocr.line_data import (
@@ -31,7 +32,6 @@ from sightbook.ocr.recognition import (
 )
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.texts import read_words
-from sightbook.ocr.weights import find_weights
 from sightbook.params import ParameterError, resolve_path
 from sightbook.runs import Run
 from sightbook.synth.fonts import faces
@@ -176,7 +176,7 @@ def build_recognizer(params: TrainRecognition) -> Recognizer:
     asked = read_alphabet(params.alphabet)
     if params.init == "scratch":
         return Recognizer(RecognizerConfig(asked, params.size))
-    file = find_weights(params.init, "recognition")
+    file = find_model("ocr", params.init, WEIGHTS, part="recognition")
     model = load_recognizer(file)
     if model.config.size != params.size:
         raise ParameterError(

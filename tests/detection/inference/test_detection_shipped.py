@@ -11,10 +11,11 @@ import pytest
 from sightbook import onnx
 from sightbook.defects.predict import Predictor
 from sightbook.defects.synth.surfaces import KINDS, render_surface
-from sightbook.detection.inference.predict import MODEL, OnnxDetector, model_file
+from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
 from sightbook.images import encode_image
+from sightbook.inference.models import MODEL
 from sightbook.metrics.polygons import box_iou
 from sightbook.params import repository_root
 
@@ -163,7 +164,6 @@ def test_a_picture_of_nothing_is_clean(name, level):
 
 @pytest.mark.parametrize("name", there("potholes"))
 def test_the_model_that_is_taken_where_none_is_named(name):
-    assert model_file("defects", default="potholes") == SHIPPED[name] / MODEL
     assert Predictor().file == SHIPPED[name] / MODEL
 
 

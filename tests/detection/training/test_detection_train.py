@@ -20,7 +20,7 @@ from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.images import save_image
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
+from sightbook.runs import open_run
 from sightbook.validation import DataError
 from sightbook.weights import save_weights
 
@@ -354,35 +354,6 @@ def test_training_goes_on_from_a_run_and_its_anchors(spots, tmp_path, outputs):
             TrainDefects(run="sets", data=str(spots), init="earlier", model="dfine_nano", **SMALL),
             sets_of(tmp_path, data=str(spots)),
         )
-
-
-@pytest.fixture
-def shipped(tmp_path, monkeypatch):
-    """The folder of a detector that came with the repository."""
-    monkeypatch.setattr("sightbook.runs.repository_root", lambda: tmp_path)
-    folder = tmp_path / "outputs" / "reference" / "defects" / "pcb"
-    folder.mkdir(parents=True)
-    (folder / train.WEIGHTS).write_bytes(b"")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("init", "said"),
-    [
-        ("no-such-run", "no-such-run"),
-        ("reference", r"no shipped detector 'reference' of 'defects'.*there are: reference/pcb"),
-        ("reference/moon", r"'reference/moon'.*reference/pcb"),
-        ("bare", "bare"),
-    ],
-)
-def test_what_is_not_there_is_not_started_from(outputs, shipped, init, said):
-    (outputs / "defects" / "bare").mkdir(parents=True)
-    with pytest.raises(RunError, match=said):
-        train.find_weights("defects", init)
-
-
-def test_a_shipped_detector_is_found_by_its_name(shipped):
-    assert train.find_weights("defects", "reference/pcb") == shipped / train.WEIGHTS
 
 
 def test_judging_does_without_clean_pictures_and_without_detections():

@@ -17,7 +17,7 @@ from sightbook import onnx
 from sightbook.cards import read_records
 from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.inference.graph import INPUT, Graph, export_detector, output_names
-from sightbook.detection.inference.predict import MODEL, OnnxDetector, shrunk
+from sightbook.detection.inference.predict import OnnxDetector, shrunk
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.metrics.coco import coco_numbers
 from sightbook.detection.models.rcnn import Detector, load_detector
@@ -25,8 +25,9 @@ from sightbook.detection.training.train import WEIGHTS
 from sightbook.exporting import Exported, ExportModel
 from sightbook.files import write_atomic
 from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference.models import MODEL, find_model
 from sightbook.validation import DataError
-from sightbook.weights import find_weights, weights_file
+from sightbook.weights import weights_file
 
 COMPARED = 0.05
 """Detections from this score on must be found by both."""
@@ -58,7 +59,7 @@ def export_detection(
         RunError: no such run, or it holds no trained detector.
     """
     file = write_package(run, line, params.opset)
-    detector = load_detector(find_weights(line, run, WEIGHTS))
+    detector = load_detector(find_model(line, run, WEIGHTS))
     truth = known_pictures(run, detector.config.labels)
     pictures = first_pictures(truth, params.samples)
     target = run / "int8" / MODEL
@@ -89,7 +90,7 @@ def write_package(run: Path, line: str, opset: int = 17) -> Path:
     Raises:
         RunError: the run holds no trained detector.
     """
-    detector = load_detector(find_weights(line, run, WEIGHTS))
+    detector = load_detector(find_model(line, run, WEIGHTS))
     return export_detector(detector, run / MODEL, line, metadata(run), opset)
 
 

@@ -15,10 +15,7 @@ from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
 from sightbook.images import ImageLike, as_pixels
-from sightbook.params import repository_root, resolve_path
-from sightbook.runs import RunError, find_run, outputs_root
-
-MODEL = "model.onnx"
+from sightbook.inference.models import find_model
 
 UNCALIBRATED = 0.5
 """Confidence from which a detection counts where none was chosen on data."""
@@ -50,48 +47,12 @@ def box_dict(box: Box) -> dict[str, Any]:
     return row
 
 
-def model_file(line: str, model: str | Path | None = None, default: str = "") -> Path:
-    """The exported file.
-
-    Args:
-        line: the line's name.
-        model: a run's name, `latest`, a folder, the path of a `.onnx` file, the name of a shipped
-            model (`potholes`, `pcb`; a run of that name goes first, `reference/potholes` is always
-            the shipped one), or `reference` or None for the one that the line takes.
-        default: of several shipped models the one that the line takes.
-
-    Raises:
-        RunError: there is none; says what there is.
-    """
-    name = str(model or "reference")
-    if name.endswith(".onnx"):
-        return resolve_path(name)
-    shipped = repository_root() / "outputs" / "reference" / line
-    own = (outputs_root() / line / name).is_dir()
-    if name == "reference":
-        folder = shipped / default
-    elif name.startswith("reference/"):
-        folder = shipped / name.removeprefix("reference/")
-    elif not own and (shipped / name / MODEL).is_file():
-        folder = shipped / name
-    else:
-        return find_run(line, name, needs=MODEL) / MODEL
-    if not (folder / MODEL).is_file():
-        there = ", ".join(sorted(file.parent.name for file in shipped.glob(f"*/{MODEL}")))
-        raise RunError(
-            f"there is no shipped model '{name}' of '{line}' (shipped: {there or 'none'}); train "
-            f"one with 02_train_{line}, export it with 04_export and give --model RUN"
-        )
-    return folder / MODEL
-
-
 class OnnxDetector:
     """Finds objects in pictures with an exported model of a line.
 
     Args:
-        model: as `model_file` takes it.
+        model: as `models.find_model` takes it.
         line: the line whose models these are.
-        shipped: of several shipped models the one that the line takes.
         min_score: detections below are left out; 0 keeps all that the file gives, which figures
             such as AP need.
         tile: side in pixels of the windows in which large pictures are looked at, besides as a
@@ -107,7 +68,7 @@ class OnnxDetector:
         side: longer side of a picture as the network sees it, pixels.
 
     Raises:
-        RunError, FileNotFoundError: no such model.
+        RunError: no such model.
         ValueError: the model is of another line, or a setting is out of range.
     """
 
@@ -116,7 +77,6 @@ class OnnxDetector:
         model: str | Path | None = None,
         *,
         line: str,
-        shipped: str = "",
         min_score: float = MIN_SCORE,
         tile: int | None = None,
         overlap: float = 0.2,
@@ -126,7 +86,7 @@ class OnnxDetector:
             raise ValueError(f"min_score is {min_score}, expected a number from 0 to 1")
         if tile is not None:
             list(windows(1, 1, tile, overlap))
-        self.file = model_file(line, model, shipped)
+        self.file = find_model(line, model)
         self._session = onnx.session(self.file, threads)
         self.metadata = onnx.metadata(self._session)
         if self.metadata.get("line") != line:

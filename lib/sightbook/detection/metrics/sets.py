@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sightbook.detection.inference.predict import MODEL
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.labels.csv_versions import LATEST
 from sightbook.detection.labels.prepare import read_labels
 from sightbook.detection.labels.statistics import content_key
 from sightbook.detection.params import EvaluateDetection, TrainDetector
 from sightbook.images import Skipped
-from sightbook.params import ParameterError, repository_root, resolve_path
-from sightbook.runs import outputs_root, read_json
-from sightbook.trained import trained_run
+from sightbook.params import ParameterError, resolve_path
+from sightbook.runs import read_json
 from sightbook.validation import DataError, Report
 
 SPLITS_FILE = "splits.json"
@@ -155,25 +153,6 @@ def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Anno
         )
         for name in dict.fromkeys(places)
     }
-
-
-def detector_run(line: str, which: str, stage: str, default: str = "") -> Path:
-    """Folder of the run that is evaluated; as `trained.trained_run`, and shipped models by name.
-
-    Args:
-        line: the line's name.
-        which: `latest`, a run's name, a path, `reference`, or a shipped model (`potholes`, `pcb`).
-        stage: results of a shipped model are written into a copy called by it and by the model.
-        default: of several shipped models the one that the line takes.
-
-    Raises:
-        RunError: there is none.
-    """
-    shipped = repository_root() / "outputs" / "reference" / line
-    own = (outputs_root() / line / which).is_dir() or resolve_path(which).is_dir()
-    if which and not own and (shipped / which / MODEL).is_file():
-        which = f"reference/{which}"
-    return trained_run(line, which, stage, default)
 
 
 def generated_side(trained: TrainDetector) -> int:

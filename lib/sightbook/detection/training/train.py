@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sightbook import weights
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.masks import mask_polygons
 from sightbook.detection.metrics.coco import coco_numbers, evaluate_boxes
@@ -35,9 +33,11 @@ from sightbook.detection.training.epoch_dump import leave_behind
 from sightbook.detection.training.loader import collate_pictures
 from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets
 from sightbook.files import write_json
-from sightbook.runs import Run, RunError, find_run
+from sightbook.inference.models import find_model
+from sightbook.runs import Run
 from sightbook.training import FitResult, fit, load_weights, seed_everything
 from sightbook.training_task import Task, evaluating, is_first_process
+from sightbook.weights import save_weights
 
 WEIGHTS = "detector.safetensors"
 PREDICTIONS_FILE = "predictions.json"
@@ -70,7 +70,7 @@ def train_detector(
         write_json(run.path / SPLITS_FILE, sets.splits)
     result = train_on(params, run, task, sets)
     if is_first_process():
-        weights.save_weights(task.detector, run.path / WEIGHTS)
+        save_weights(task.detector, run.path / WEIGHTS)
     return result.metrics
 
 
@@ -108,7 +108,7 @@ def cross_validate(
         folds.append((sets.truth, seen))
         kept.append(judge(sets.truth, seen))
         if is_first_process():
-            weights.save_weights(task.detector, folder / WEIGHTS)
+            save_weights(task.detector, folder / WEIGHTS)
             write_json(folder / SPLITS_FILE, sets.splits)
             write_json(folder / PREDICTIONS_FILE, as_rows(seen))
     records = tuple(record for truth, _ in folds for record in truth.records)
@@ -169,7 +169,7 @@ def build_detector(params: TrainDetector, sets: DetectionSets) -> Detector:
     )
     file = None
     if params.init not in ("scratch", "pretrained"):
-        file = find_weights(params.line, params.init)
+        file = find_model(params.line, params.init, WEIGHTS)
         old = load_detector(file).config
         config = replace(config, channels=old.channels)
         if params.anchors == "default":  # its proposals are learnt for its anchors
@@ -190,25 +190,6 @@ def build_detector(params: TrainDetector, sets: DetectionSets) -> Detector:
 def data_anchors(params: TrainDetector, config: DetectorConfig, sets: DetectionSets) -> Anchors:
     """Anchors for the boxes to train on, as many as the model usually has."""
     return anchors_from(sets.sides, anchor_levels(config), (params.scale_min, params.scale_max))
-
-
-def find_weights(line: str, which: str) -> Path:
-    """The weights file of a run, or of a shipped model (``reference``, ``reference/pcb``).
-
-    Raises:
-        RunError: no such run, or one without a detector.
-    """
-    first, _, rest = which.partition("/")
-    if first != "reference":
-        return weights.find_weights(line, which, WEIGHTS)
-    folder = find_run(line, "reference")
-    file = weights.weights_file(folder / rest, WEIGHTS)
-    if not file.is_file():
-        files = [f for name in weights.file_names(WEIGHTS) for f in folder.rglob(name)]
-        shipped = sorted({f.parent.relative_to(folder).as_posix() for f in files})
-        choices = ", ".join(f"reference/{name}" for name in shipped) or "none"
-        raise RunError(f"there is no shipped detector {which!r} of '{line}' (there are: {choices})")
-    return file
 
 
 class DetectionTask(Task):
