@@ -1,32 +1,50 @@
 """A training in a process of its own, killed at a step if asked: for tests of exact resume."""
 
-import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
-SCRIPT = """
-import json, os, signal, sys
-from pydoc import locate
+import cv2
+import torch
+
 from sightbook.runs import open_run
 
-job = json.loads(sys.argv[1])
-train, task, model = (locate(job[name]) for name in ("train", "task", "params"))
-step = task.training_step
 
-def counted(self, batch, index):
-    if self.trainer.global_step == job["kill_at"]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
+def _train(
+    outputs: Path,
+    line: str,
+    names: tuple[str, str, str],
+    given: Mapping[str, Any],
+    kill_at: int,
+    streams: tuple[Path, Path],
+) -> None:
+    """What the process does; its output goes to files, whatever pytest makes of it."""
+    for number, file in enumerate(streams, 1):
+        os.dup2(os.open(file, os.O_WRONLY), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    # the threads of the process it was forked from are not here
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    os.environ["SIGHTBOOK_OUTPUTS"] = str(outputs)
+    train, task, model = (locate(name) for name in names)
+    step = task.training_step
 
-task.training_step = counted
-params = model(**job["given"])
-run = open_run(job["line"], params.run, params, stage="train")
-run.finish(train(params, run))
-"""
+    def counted(self: Any, batch: Any, index: int) -> Any:
+        if self.trainer.global_step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, batch, index)
+
+    task.training_step = counted
+    params = model(**given)
+    run = open_run(line, params.run, params, stage="train")
+    run.finish(train(params, run))
 
 
 def train_in_process(
@@ -50,11 +68,16 @@ def train_in_process(
         given: parameters, `run` among them.
         kill_at: the step before which the process kills itself; -1 for never.
     """
-    job = {"line": line, "train": train, "task": task, "params": params}
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps({**job, "given": given, "kill_at": kill_at})],
-        env={**os.environ, "SIGHTBOOK_OUTPUTS": str(outputs), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Forked, so that it need not import PyTorch, which takes longer than these trainings.
+    with tempfile.TemporaryDirectory() as folder:
+        streams = Path(folder) / "stdout", Path(folder) / "stderr"
+        for file in streams:
+            file.touch()
+        child = multiprocessing.get_context("fork").Process(
+            target=_train, args=(outputs, line, (train, task, params), given, kill_at, streams)
+        )
+        child.start()
+        child.join()
+        assert child.exitcode is not None
+        stdout, stderr = (file.read_text() for file in streams)
+    return subprocess.CompletedProcess([train, given["run"]], child.exitcode, stdout, stderr)

@@ -5,7 +5,7 @@ Every number on a card is taken from the run folder's own records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,27 @@ def card_page(
     """
     lines = [f"# Model card: {title}", "", purpose, "", "## Use", "", "```", *use, "```", ""]
     lines += [*notes, "", "## Figures", "", *figures]
-    lines += ["## Export", "", Table(exported.variants).markdown(), "", *agreement]
+    lines += ["## Export", "", Table(exported.variants).markdown(), ""]
+    lines += [*stored_text(exported.parity), *agreement]
     return "\n".join([*lines, "## Training", "", *training]).rstrip() + "\n"
+
+
+def stored_text(parity: Mapping[str, Any]) -> list[str]:
+    """How the weights of the float files are stored, as a paragraph; empty where that is unknown.
+
+    Args:
+        parity: by part of the model, see `onnx.with_half_weights`.
+    """
+    half = {name: part for name, part in parity.items() if part.get("weights") == "fp16"}
+    if not half:
+        return []
+    parts = "" if len(half) == len(parity) else f" ({', '.join(half)})"
+    scores = max(part["scores"] for part in half.values())
+    return [
+        f"Weights are stored as fp16{parts} and computed with in fp32: half the bytes, and no "
+        f"score further than {scores:.1e} from PyTorch's.",
+        "",
+    ]
 
 
 def params_told(params: dict[str, Any], names: Iterable[str] | None = None) -> list[str]:

@@ -64,6 +64,7 @@ def test_a_file_says_what_it_is(exported, run):
 def test_the_card_tells_what_was_not_done(exported, run):
     card = (run / "model_card.md").read_text()
     assert "Not evaluated yet" in card and "| float32 |" in card and "abc" in card
+    assert "Weights are stored as fp16 and computed with in fp32" in card
 
 
 def test_the_package_is_written_anew_only_when_weights_are_newer(exported, run):

@@ -18,9 +18,9 @@ from sightbook.runs import RunError
 from sightbook.weights import read_weights
 
 SMALL = {
-    "samples": 16,
+    "samples": 8,
     "epochs": 2,
-    "batch_size": 4,
+    "batch_size": 2,
     "documents": 10,
     "finder_epochs": 1,
     "validation_samples": 4,

@@ -184,7 +184,9 @@ START: dict[str, Callable[[str], Any]] = {
     "donut": lambda init: donut_train.build_reader(TrainDonut.parse({"init": init})),
     "docclass": lambda init: docclass_train.build_embedder(TrainDocclass.parse({"init": init})),
     "ocr": lambda init: train_detection.build_detector(TrainDetection.parse({"init": init})),
-    "defects": lambda init: detection_train.build_detector(TrainDefects.parse({"init": init}), SETS),
+    "defects": lambda init: detection_train.build_detector(
+        TrainDefects.parse({"init": init}), SETS
+    ),
     "headstamps": lambda init: detection_train.build_detector(
         TrainHeadstamps.parse({"init": init}), SETS
     ),

@@ -17,6 +17,23 @@ class PrepareDefects(PrepareDetection):
     """`01_prepare_defects`: make or import surfaces with boxes, check and split them."""
 
     line: ClassVar[str] = "defects"
+    shown: ClassVar[tuple[str, ...]] = (
+        "name",
+        "source",
+        "path",
+        "images",
+        "classes",
+        "usecase",
+        "version",
+        "pictures",
+        "kind",
+        "clean",
+        "splits",
+        "validation",
+        "test",
+        "seed",
+        "strict",
+    )
 
     kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
         "road", description="of generated surface: road, asphalt, concrete, board or plate (easy)"
@@ -29,6 +46,23 @@ class TrainDefects(TrainDetector):
     """`02_train_defects`: train a finder of defects on surfaces."""
 
     line: ClassVar[str] = "defects"
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "folds",
+        "kind",
+        "pictures",
+        "init",
+        "model",
+        "size",
+        "anchors",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
 
@@ -45,6 +79,23 @@ class EvaluateDefects(EvaluateDetection):
     """`03_evaluate_defects`: boxes, and "defect or clean?"; sets the operating point."""
 
     line: ClassVar[str] = "defects"
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "images",
+        "part",
+        "pictures",
+        "max_pictures",
+        "required_recall",
+        "eval_conf",
+        "confidence",
+        "tile",
+        "overlap",
+        "bootstrap",
+        "worst",
+        "seed",
+        "description",
+    )
 
     required_recall: float = Field(
         0.95, gt=0, le=1, description="share of defective pictures that must be called so"

@@ -28,9 +28,10 @@ from sightbook.headstamps.metrics import HeadResult, ReadingEvaluation, evaluate
 from sightbook.headstamps.params import EvaluateHeadstamps, PrepareHeadstamps, TrainHeadstamps
 from sightbook.headstamps.predict import recogniser_file
 from sightbook.headstamps.prepare import draw
-from sightbook.headstamps.read import Head, Recogniser, find_outlines, open_recogniser, read_head
+from sightbook.headstamps.read import Head, Recogniser, find_outlines, read_head
 from sightbook.images import Skipped, open_image
 from sightbook.metrics.bootstrap import format_figure
+from sightbook.ocr import LineReader
 from sightbook.runs import dataset_folder
 from sightbook.validation import Report
 
@@ -173,7 +174,7 @@ def run_evaluation(params: EvaluateHeadstamps, run: Path) -> HeadstampEvaluation
         ensure_package(run, params.line), line=params.line, threads=params.threads
     )
     file = recogniser_file(params.recognition)
-    recognise = open_recogniser(file, beams=params.beams, threads=params.threads)
+    recognise = LineReader(file, beams=params.beams, threads=params.threads).read
     report, skipped = Report(), Skipped(params.max_bad)
     sets = evaluation_sets(params, run, detector.labels, report, skipped)
     return evaluate(params, sets, detector.detect, recognise, report, skipped)

@@ -18,6 +18,22 @@ class PrepareHeadstamps(PrepareDetection):
     """`01_prepare_headstamps`: make or import cartridge bases, check and split them."""
 
     line: ClassVar[str] = "headstamps"
+    shown: ClassVar[tuple[str, ...]] = (
+        "name",
+        "source",
+        "path",
+        "images",
+        "classes",
+        "usecase",
+        "version",
+        "pictures",
+        "side",
+        "splits",
+        "validation",
+        "test",
+        "seed",
+        "strict",
+    )
 
     side: int = Field(640, ge=96, description="longer side of generated pictures, px")
 
@@ -26,6 +42,22 @@ class TrainHeadstamps(TrainDetector):
     """`02_train_headstamps`: train a finder of cartridge bases and primers, with their masks."""
 
     line: ClassVar[str] = "headstamps"
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "own_share",
+        "pictures",
+        "init",
+        "model",
+        "size",
+        "turn",
+        "photometric",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "devices",
+        "seed",
+    )
 
     learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
     beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay")
@@ -58,6 +90,23 @@ class EvaluateHeadstamps(EvaluateDetection):
     """`03_evaluate_headstamps`: casings, primers, ellipses, and the text on them."""
 
     line: ClassVar[str] = "headstamps"
+    shown: ClassVar[tuple[str, ...]] = (
+        "run",
+        "data",
+        "images",
+        "part",
+        "pictures",
+        "max_pictures",
+        "recognition",
+        "beams",
+        "min_score",
+        "min_confidence",
+        "confidence",
+        "bootstrap",
+        "worst",
+        "seed",
+        "description",
+    )
 
     pictures: int = Field(16, ge=2, description="pictures to generate, where data is generated")
     recognition: str = Field(

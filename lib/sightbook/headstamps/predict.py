@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
-from sightbook.headstamps.read import Head, open_recogniser, read_photo
+from sightbook.headstamps.read import Head, read_photo
 from sightbook.images import ImageLike, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
-from sightbook.ocr.predict import model_file
+from sightbook.ocr import LineReader, model_file
 from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
 
 MIN_CASING = 0.5
@@ -100,7 +100,7 @@ class Predictor:
     ) -> None:
         self.detector = OnnxDetector(model, line="headstamps", min_score=min_score, threads=threads)
         file = recogniser_file(recognition)
-        self.recognise = open_recogniser(file, beams=beams, threads=threads)
+        self.recognise = LineReader(file, beams=beams, threads=threads).read
         self.table: Gazetteer | None = (
             None if gazetteer is None else read_gazetteer(Path(gazetteer))
         )

@@ -1,6 +1,6 @@
 """Reading cartridge heads: casing and primer, ellipse, unrolled ring, text, maker and calibre.
 
-    recognise = open_recogniser("outputs/reference/headstamps/recognition/model.onnx")
+    recognise = ocr.LineReader("outputs/reference/headstamps/recognition/model.onnx").read
     for head in read_photo(image, detect, recognise):
         print(head.text, head.candidates)
 
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import onnx
 from sightbook.detection.labels.annotations import Box, polygons_box
 from sightbook.headstamps.gazetteer import Candidate, Gazetteer, corrected, identify
 from sightbook.headstamps.unroll import (
@@ -42,8 +40,7 @@ from sightbook.headstamps.words import (
     side_word,
 )
 from sightbook.metrics.polygons import box_iou
-from sightbook.ocr import engine
-from sightbook.ocr.engine import LineText
+from sightbook.ocr import LineText
 
 Image = NDArray[np.uint8]
 
@@ -51,7 +48,7 @@ Detector = Callable[[Image], Sequence[Box]]
 """Casings and primers, with outlines where the model makes masks, on a uint8 RGB photograph."""
 
 Recogniser = Callable[[Sequence[Image]], Sequence[LineText]]
-"""Texts of pictures of one line each, uint8 grey ``[64, w]``: `ocr.Predictor.read_lines` is one."""
+"""Texts of pictures of one line each, uint8 grey ``[64, w]``: `ocr.LineReader.read` is one."""
 
 CASING, PRIMER = "casing", "primer"
 
@@ -223,42 +220,6 @@ def read_head(
     words = tuple(corrected(read, table))
     candidates = identify([word.text for word in words], table)
     return Head(outline, strip, words, read, tuple(candidates))
-
-
-def open_recogniser(file: Path, *, beams: int = 1, threads: int | None = 1) -> Recogniser:
-    """The recogniser in an exported file of the OCR line, fine-tuned on stamps or not.
-
-    Args:
-        file: its `model.onnx`.
-        beams: texts that the beam search keeps; 1 takes the best path.
-        threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds another model, or `beams` is below 1.
-    """
-    if beams < 1:
-        raise ValueError(f"beams is {beams}; expected 1 or more")
-    session = onnx.session(file, threads)
-    facts = onnx.metadata(session)
-    if (facts.get("line"), facts.get("task")) != ("ocr", "recognition"):
-        raise ValueError(
-            f"{file}: expected a model of ocr for recognition, found one of {facts.get('line')} "
-            f"for {facts.get('task')}"
-        )
-    alphabet = str(facts["alphabet"])
-    height = session.get_inputs()[0].shape[2]
-    rows = height if isinstance(height, int) else engine.LINE_HEIGHT
-
-    def recognise(images: Sequence[Image]) -> list[LineText]:
-        lines = []
-        for image in images:
-            tall, wide = image.shape[:2]
-            gray = engine.prepare_image(image)
-            lines.append(engine.resize(gray, rows, max(round(wide * rows / tall), 1)))
-        return engine.recognise(session, lines, alphabet, beams=beams)
-
-    return recognise
 
 
 def _ring_words(strip: Strip, recognise: Recogniser) -> list[Word]:

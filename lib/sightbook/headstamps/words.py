@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.headstamps.unroll import Strip
-from sightbook.ocr.engine import LineText, geometric_mean
+from sightbook.ocr import LineText, geometric_mean
 
 Direction = Literal["outward", "inward", "sideways"]
 

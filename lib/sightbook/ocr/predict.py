@@ -26,6 +26,7 @@ from sightbook.files import write_atomic
 from sightbook.images import ImageLike, as_pixels, iter_pixels
 from sightbook.inference.models import find_model
 from sightbook.ocr import engine
+from sightbook.ocr.engine import LineText
 from sightbook.ocr.engine_lines import find_paragraphs
 from sightbook.ocr.formats import FORMATS, SUFFIXES, page_dict
 from sightbook.ocr.layout_engine import LayoutModelFile, arrange
@@ -68,6 +69,50 @@ def model_file(task: str, model: str | Path | None = None) -> Path:
     return find_model("ocr", model, part=task, weights=f"{task}{SUFFIX}")
 
 
+class LineReader:
+    """Reads images of one line each.
+
+    Args:
+        model: the recogniser, as `model_file` takes it.
+        beams: texts that its beam search keeps; 1 takes the best path.
+        threads: CPU threads of onnxruntime; None leaves it to onnxruntime.
+
+    Attributes:
+        file: the model's.
+        alphabet: the characters that it knows.
+        height: of its input, pixels.
+
+    Raises:
+        RunError, FileNotFoundError: no such model.
+        ValueError: a model of another line or task, or `beams` is below 1.
+    """
+
+    def __init__(
+        self, model: str | Path | None = None, *, beams: int = 1, threads: int | None = 1
+    ) -> None:
+        if beams < 1:
+            raise ValueError(f"beams is {beams}; expected 1 or more")
+        self.beams = beams
+        self.file = model_file("recognition", model)
+        self._session, facts = _open(self.file, "recognition", threads)
+        self.alphabet = str(facts["alphabet"])
+        self.height = _line_height(self._session.get_inputs()[0].shape)
+
+    def read(self, images: Iterable[ImageLike]) -> list[LineText]:
+        """What stands on each image, as `images.as_pixels` takes it."""
+        lines = []
+        for image in iter_pixels(images):
+            height, width = image.shape[:2]
+            frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
+            wide = engine.line_width(frame, self.height)
+            lines.append(engine.resize(engine.prepare_image(image), self.height, wide))
+        return self.read_cut(lines)
+
+    def read_cut(self, lines: Sequence[engine.Gray]) -> list[LineText]:
+        """What stands on lines that are cut out already, see `engine.line_image`."""
+        return engine.recognise(self._session, lines, self.alphabet, beams=self.beams)
+
+
 class Predictor:
     """Finds words, arranges them in lines and paragraphs, and reads the lines.
 
@@ -99,17 +144,12 @@ class Predictor:
     ) -> None:
         if boxes not in ("detected", "engine"):
             raise ValueError(f"boxes is {boxes!r}; expected 'detected' or 'engine'")
-        if beams < 1:
-            raise ValueError(f"beams is {beams}; expected 1 or more")
         self.beams, self.boxes = beams, boxes
-        self.files = {
-            "detection": model_file("detection", detection),
-            "recognition": model_file("recognition", recognition),
-        }
-        self._detector, _ = _open(self.files["detection"], "detection", threads)
-        self._recogniser, facts = _open(self.files["recognition"], "recognition", threads)
-        self.alphabet = str(facts["alphabet"])
-        self._height = _line_height(self._recogniser.get_inputs()[0].shape)
+        file = model_file("detection", detection)
+        self._lines = LineReader(recognition, beams=beams, threads=threads)
+        self.files = {"detection": file, "recognition": self._lines.file}
+        self._detector, _ = _open(file, "detection", threads)
+        self.alphabet = self._lines.alphabet
         self._judge: LayoutModelFile | None = None
         self._own_layout = str(layout) == ENGINE
         if str(layout) not in (ENGINE, RULES):
@@ -145,24 +185,17 @@ class Predictor:
         rects = self._words(gray)
         paragraphs = self.arrange(rects)
         lines = [rects[line] for paragraph in paragraphs for line in paragraph]
-        pictures = [engine.line_image(gray, line, self._height) for line in lines]
-        read = engine.recognise(self._recogniser, pictures, self.alphabet, beams=self.beams)
-        found = iter(zip(read, lines, strict=True))
+        pictures = [engine.line_image(gray, line, self._lines.height) for line in lines]
+        found = iter(zip(self._lines.read_cut(pictures), lines, strict=True))
         builder = PageBuilder(name, image.shape[1], image.shape[0])
         for paragraph in paragraphs:
             builder.add([self._placed(*next(found)) for _ in paragraph])
         page = builder.page()
         return replace(page, paragraphs=tuple(map(_with_confidences, page.paragraphs)))
 
-    def read_lines(self, images: Iterable[ImageLike]) -> list[engine.LineText]:
+    def read_lines(self, images: Iterable[ImageLike]) -> list[LineText]:
         """Read images of one line each."""
-        lines = []
-        for image in iter_pixels(images):
-            height, width = image.shape[:2]
-            frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
-            wide = engine.line_width(frame, self._height)
-            lines.append(engine.resize(engine.prepare_image(image), self._height, wide))
-        return engine.recognise(self._recogniser, lines, self.alphabet, beams=self.beams)
+        return self._lines.read(images)
 
     def detect(self, image: ImageLike) -> Rects:
         """Rectangles of words, float32 ``[n, 4, 2]``, clockwise from the top left, in no order."""
@@ -176,7 +209,7 @@ class Predictor:
         probabilities = engine.text_probabilities(self._detector, gray)
         return engine.find_words(probabilities, (gray.shape[0], gray.shape[1]))
 
-    def _placed(self, read: engine.LineText, rects: Rects) -> tuple[Word, ...]:
+    def _placed(self, read: LineText, rects: Rects) -> tuple[Word, ...]:
         place = engine_boxes if self.boxes == "engine" else detected_boxes
         return tuple(
             Word(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from torch import nn
-from torchvision.models import detection as zoo
 
 from sightbook.detection.params import FINEST, SMALL
 
 DFINE = ("dfine_nano",)
 
-TORCHVISION: dict[str, Callable[..., nn.Module]] = {
-    "fasterrcnn_resnet50_fpn_v2": zoo.fasterrcnn_resnet50_fpn_v2,
-    "fasterrcnn_mobilenet_v3_large_320_fpn": zoo.fasterrcnn_mobilenet_v3_large_320_fpn,
-    "maskrcnn_resnet50_fpn_v2": zoo.maskrcnn_resnet50_fpn_v2,
-}
+TORCHVISION = (
+    "fasterrcnn_resnet50_fpn_v2",
+    "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "maskrcnn_resnet50_fpn_v2",
+)
+"""Known to torchvision by these names."""
 
 NAMES = (*SMALL, *TORCHVISION, *DFINE)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision import ops
 from torchvision.models import detection as zoo
-from torchvision.models import get_model_weights
+from torchvision.models import get_model_builder, get_model_weights
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
@@ -121,7 +121,7 @@ def new_detector(config: DetectorConfig) -> Detector:
     if config.name not in TORCHVISION:
         raise ParameterError(f"model: there is no {config.name!r}; choose of {', '.join(NAMES)}")
     # Frozen statistics would do for pretrained weights only; these are filled in later.
-    net: Any = TORCHVISION[config.name](
+    net: Any = get_model_builder(config.name)(
         weights=None,
         weights_backbone=None,
         num_classes=len(config.labels) + 1,

@@ -15,9 +15,15 @@ import numpy as np
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
 from sightbook.headstamps.synth.photographs import render_strip
 from sightbook.images import save_image
-from sightbook.ocr.data import ANNOTATIONS, IMAGES
-from sightbook.ocr.hiertext import page_of, write_hiertext
-from sightbook.ocr.page import Line, Page, Paragraph
+from sightbook.ocr import (
+    ANNOTATIONS,
+    IMAGES,
+    Line,
+    Page,
+    Paragraph,
+    page_of,
+    write_hiertext,
+)
 from sightbook.validation import Report
 
 # Training moves a line's outline by a twentieth of its height inwards to a fifth outwards: this far

@@ -7,15 +7,14 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from bar_reader import write_bar_reader
-from headstamp_words_made import CASE, casing, head, primer, reading, ring, word
 
+from headstamps.bar_reader import write_bar_reader
+from headstamps.words_made import CASE, casing, head, primer, reading, ring, word
 from sightbook.detection.labels.annotations import Box
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import (
     box_ellipse,
     find_outlines,
-    open_recogniser,
     read_head,
     read_photo,
 )
@@ -31,7 +30,7 @@ from sightbook.headstamps.words import (
     ring_words,
     side_word,
 )
-from sightbook.ocr.engine import LineText
+from sightbook.ocr import LineReader, LineText
 
 SIZE = (400, 400)
 
@@ -265,7 +264,7 @@ def boxes(ellipse=CASE):
 def test_a_photograph_is_read_from_pixels_to_angles(bars, ellipse):
     # a pair upright in the outer half; in the inner half, seen upright from within, three
     image = barred([40, 50], [215, 225, 235], ellipse)
-    heads = read_photo(image, lambda _: boxes(ellipse), open_recogniser(bars))
+    heads = read_photo(image, lambda _: boxes(ellipse), LineReader(bars).read)
     assert len(heads) == 1
     words = {w.direction: w for w in heads[0].words}
     assert {d: w.text for d, w in words.items()} == {"outward": "II", "inward": "III"}
@@ -284,13 +283,13 @@ def test_what_is_printed_has_the_promised_form(bars):
     assert set(row["tokens"][0]) == {"text", "angle", "direction", "confidence"}
     assert row["text"] == " ".join(token["text"] for token in row["tokens"]) == "AGUILA"
     assert row["candidates"][0]["maker"] == "Aguila"
-    bare = read_photo(barred(), lambda _: boxes()[:1], open_recogniser(bars))[0].to_dict()
+    bare = read_photo(barred(), lambda _: boxes()[:1], LineReader(bars).read)[0].to_dict()
     assert bare["primer"] is None and bare["tokens"] == [] and bare["candidates"] == []
 
 
 def _named(bars):
     """Reads AGUILA wherever the reader of bars sees some."""
-    inner = open_recogniser(bars)
+    inner = LineReader(bars).read
 
     def recognise(images):
         return [
@@ -331,18 +330,18 @@ def test_a_word_that_the_first_seam_cuts_is_read_whole_from_another():
 
 def test_the_recogniser_says_what_it_expects(bars, tmp_path):
     with pytest.raises(ValueError, match="beams is 0"):
-        open_recogniser(bars, beams=0)
+        LineReader(bars, beams=0)
     other = write_bar_reader(tmp_path / "other.onnx", task="detection")
     with pytest.raises(ValueError, match=r"expected a model of ocr for recognition.*detection"):
-        open_recogniser(other)
+        LineReader(other)
     with pytest.raises(FileNotFoundError):
-        open_recogniser(tmp_path / "none.onnx")
+        LineReader(tmp_path / "none.onnx")
 
 
 def test_lines_of_another_height_are_brought_to_the_model_s(bars):
     strip = np.full((32, 300), 140, np.uint8)
     strip[4:16, 100:104] = 10
-    read = open_recogniser(bars)([strip])[0]
+    read = LineReader(bars).read([strip])[0]
     assert read.text == "I" and read.width == 600
     assert read.starts[0] == pytest.approx(200, abs=8)
 
@@ -381,7 +380,7 @@ def test_plates_are_moved_into_the_picture():
 
 
 def test_strips_are_written_as_they_were_read(tmp_path, bars):
-    heads = read_photo(barred([40, 50]), lambda _: boxes(), open_recogniser(bars))
+    heads = read_photo(barred([40, 50]), lambda _: boxes(), LineReader(bars).read)
     files = save_strips(tmp_path / "strips", "photo", [*heads, *heads])
     assert [file.name for file in files] == ["photo_1.png", "photo_2.png"]
     for file in files:
@@ -392,7 +391,7 @@ def test_every_step_is_drawn(bars):
     from sightbook.detection.labels.annotations import ImageRecord
 
     image = barred([40, 50], [215, 225])
-    heads = read_photo(image, lambda _: boxes(), open_recogniser(bars))
+    heads = read_photo(image, lambda _: boxes(), LineReader(bars).read)
     steps = reading_steps(image, heads[0])
     titles = [ax.get_title(loc="left") for ax in steps.axes]
     assert len(titles) == 5 and "II II" in titles[-1]

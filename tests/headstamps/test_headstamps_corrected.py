@@ -1,8 +1,8 @@
 """Words put right by the table: what is hardly anything else, and nothing more."""
 
 import pytest
-from headstamp_words_made import word
 
+from headstamps.words_made import word
 from sightbook.headstamps.gazetteer import corrected, read_gazetteer
 
 

@@ -3,14 +3,15 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from bright_model import write_bright_model
 from click.testing import CliRunner
 from PIL import Image
 
+from detection.bright_model import write_bright_model
 from sightbook.cli import UsageError, app
 from sightbook.defects.predict import Predictor, command
 from sightbook.detection.inference.predict import (
@@ -345,7 +346,8 @@ def heads(place, monkeypatch):
 
     monkeypatch.setattr(predict_headstamps, "OnnxDetector", Finder)
     monkeypatch.setattr(predict_headstamps, "recogniser_file", lambda model: place / "r.onnx")
-    monkeypatch.setattr(predict_headstamps, "open_recogniser", lambda *a, **k: nothing)
+    reader = SimpleNamespace(read=nothing)
+    monkeypatch.setattr(predict_headstamps, "LineReader", lambda *a, **k: reader)
     return place
 
 

@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from spots import BRIGHT, outline, spotted, write_spots
 
+from detection.spots import BRIGHT, outline, spotted, write_spots
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Box, ImageRecord

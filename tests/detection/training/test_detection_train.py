@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from spots import write_spots
 
+from detection.spots import write_spots
 from killed_runs import train_in_process
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects

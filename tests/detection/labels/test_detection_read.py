@@ -13,7 +13,7 @@ from sightbook.detection.labels.read import folds, read_annotations, split_annot
 from sightbook.detection.labels.statistics import box_sides, class_table, copies, split_leaks
 from sightbook.validation import DataError, Report
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_pictures = pytest.mark.skipif(not SHARED.is_dir(), reason="development pictures are absent")
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headstamp_words_made import CASE, casing, head, primer, word
 
+from headstamps.words_made import CASE, casing, head, primer, word
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.read import read_annotations
 from sightbook.headstamps.metrics import (

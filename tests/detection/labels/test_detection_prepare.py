@@ -24,7 +24,7 @@ from sightbook.images import TooManySkipped
 from sightbook.params import ParameterError
 from sightbook.validation import DataError
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 needs_pictures = pytest.mark.skipif(not SHARED.is_dir(), reason="development pictures are absent")
 
 

@@ -80,6 +80,11 @@ def rcnn():
 
 
 @pytest.fixture(scope="module")
+def rcnn_file(rcnn, tmp_path_factory):
+    return export_detector(rcnn, tmp_path_factory.mktemp("rcnn") / "model.onnx", "defects")
+
+
+@pytest.fixture(scope="module")
 def masked():
     return trained("maskrcnn_mobilenet", max_detections=15, first_stage={"max_proposals": 60})
 
@@ -95,8 +100,8 @@ def check_parity(detector, file):
     return parity
 
 
-def test_faster_rcnn_at_many_sizes(rcnn, tmp_path):
-    check_parity(rcnn, export_detector(rcnn, tmp_path / "model.onnx", "defects"))
+def test_faster_rcnn_at_many_sizes(rcnn, rcnn_file):
+    check_parity(rcnn, rcnn_file)
 
 
 def test_mask_rcnn_at_many_sizes(masked, tmp_path):
@@ -215,10 +220,9 @@ def test_pairs_leave_out_what_neither_is_certain_of():
     assert paired(arrays(), arrays()) == ([], 0)
 
 
-def test_parity_notices_another_model(rcnn, tmp_path):
-    file = export_detector(rcnn, tmp_path / "model.onnx", "defects")
+def test_parity_notices_another_model(rcnn_file):
     other = trained("fasterrcnn_mobilenet", 0, max_detections=30)
-    parity = parity_of(other, file, [image_of(50)[0]])
+    parity = parity_of(other, rcnn_file, [image_of(50)[0]])
     assert parity["found_by_both"] < 0.5
 
 
