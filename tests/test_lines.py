@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sightbook
-from sightbook.exporting import ExportModel
+from sightbook.inference.export import ExportModel
 from sightbook.lines import LINES, LineError, line_module
 from sightbook.params import ParameterError, load_model, repository_root
 
@@ -83,7 +83,7 @@ def test_no_shared_room_imports_a_line_or_knows_its_keys(room: Path) -> None:
 def test_the_rule_sees_imports_keys_and_names_but_no_prose() -> None:
     for source in (
         "from sightbook.donut import mrz",
-        "import sightbook.ocr.page",
+        "import sightbook.ocr.pages.page",
         "truth['mrz']",
         "def draw_casings(): ...",
         "line == 'defects'",
