@@ -79,20 +79,17 @@ def test_static_twin_stands_in_rendered_html(cases, watched, monkeypatch):
 def test_samples_of_any_kind_are_described_and_drawn(tmp_path):
     quads = np.array([[[5, 5], [50, 5], [50, 9], [5, 9]]], float)
     record = SimpleNamespace(
-        path=tmp_path / "gone.jpg",
-        file_name="gone.jpg",
-        gt=[{"mrz": {"type": "TD3", "lines": ["P<UTO", "L898"]}}],
-        quads=None,
+        path=tmp_path / "gone.jpg", caption="gone.jpg  TD3  P<UTO  L898", quads=None
     )
     sample = SimpleNamespace(
         image=picture(), kind="visa", type="MRVA", lines=["V<"], line_quads=quads
     )
-    empty = SimpleNamespace(image=picture(), file_name="x.jpg", gt=[{"mrz": None}], quads=quads[:0])
+    empty = SimpleNamespace(image=picture(), file_name="x.jpg", quads=quads[:0])
     browser = widgets.sample_browser([record, sample, empty], count=3)
     static = browser.figure()
     titles = [ax.get_title(loc="left") for ax in static.axes]
     assert titles[0].startswith("cannot be read: no such file")
-    assert titles[1:] == ["visa  MRVA  V<", "x.jpg  no zone"]
+    assert titles[1:] == ["visa  MRVA  V<", "x.jpg"]
     assert [len(ax.patches) for ax in static.axes] == [0, 1, 0]
     browser.select("td3 l898")
     assert browser.current is record

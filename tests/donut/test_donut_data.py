@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -329,3 +330,14 @@ def test_leaks_and_fingerprint(tmp_path):
     moved = tmp_path.parent / f"{tmp_path.name}-moved"
     shutil.copytree(tmp_path, moved)
     assert dataset_fingerprint(read_folder(moved)) == dataset_fingerprint(leaking)
+
+
+def test_a_record_says_on_one_line_what_is_on_it():
+    zone = {"type": "TD3", "lines": ["P<UTO", "L898"]}
+    for truth, said in (
+        ([{"mrz": zone}], "x.jpg  TD3  P<UTO  L898"),
+        ([{"mrz": None}], "x.jpg  no zone"),
+        ([{"total": "1"}], 'x.jpg  {"total": "1"}'),
+        ([{"a": "1"}, {"a": "ü"}], 'x.jpg  {"a": "1"}  {"a": "ü"}'),
+    ):
+        assert Record(Path("x.jpg"), truth, {}, "x.jpg").caption == said

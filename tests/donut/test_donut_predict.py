@@ -11,6 +11,7 @@ from PIL import Image
 from sightbook.donut import mrz, predict
 from sightbook.donut.zone import Zone
 from sightbook.params import repository_root
+from sightbook.predicting import CommandError
 from sightbook.runs import RunError
 
 REFERENCE = repository_root() / "outputs" / "reference" / "donut"
@@ -129,9 +130,22 @@ def test_command_reads_what_it_can_and_says_what_it_cannot(tmp_path, passport, c
         assert found[f"{name}#page=2"]["found"] is False
 
 
-def test_command_refuses_options_it_does_not_know(capsys):
-    assert predict.command([], {"json": True, "beam": 3}) == 2
-    assert "beam" in capsys.readouterr().err
+def test_command_says_what_is_wrong_with_its_model_in_one_sentence(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(CommandError, match=r"model\.onnx"):
+        predict.command([], {"model": str(tmp_path / "model.onnx")})
+
+
+def test_command_draws_the_zone_on_copies(tmp_path, passport, predictor, capsys):
+    Image.fromarray(passport.image).save(tmp_path / "p.png")
+    options = {"model": str(REFERENCE), "threads": 1, "render": tmp_path / "drawn"}
+    assert predict.command([tmp_path / "p.png"], options) == 0
+    drawn = np.asarray(Image.open(tmp_path / "drawn" / "p_found.png"))
+    changed = np.argwhere((drawn != passport.image).any(axis=2))
+    (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
+    low, high = passport.line_quads.min(axis=(0, 1)), passport.line_quads.max(axis=(0, 1))
+    assert left < low[0] + 12 and right > high[0] - 12
+    assert top < low[1] and bottom > high[1] - 12
 
 
 def test_description_for_the_terminal(predictor, passport):

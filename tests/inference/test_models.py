@@ -162,7 +162,8 @@ def refused(error: pytest.ExceptionInfo[BaseException], asked: str | None) -> No
 PREDICT: dict[str, Callable[[str | None], Any]] = {
     "donut": donut_predict.Predictor,
     "docclass": docclass_predict.Predictor,
-    "ocr": ocr_predict.Predictor,
+    # not `Predictor(model)`, which asks a file what it is for
+    "ocr": lambda model: ocr_predict.Predictor(detection=model),
     "defects": defects_predict.Predictor,
     "headstamps": headstamps_predict.Predictor,
 }

@@ -6,13 +6,16 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from level_models import blank_page, draw_word, write_detector, write_recogniser
 from PIL import Image
 
+from sightbook.cli import app
 from sightbook.files import write_json
 from sightbook.ocr import overlay
 from sightbook.ocr.predict import Predictor, command, model_file
 from sightbook.onnx import write_metadata
+from sightbook.predicting import CommandError
 from sightbook.runs import RunError
 
 
@@ -47,6 +50,18 @@ def test_words_their_places_and_confidences(models):
     assert np.allclose(second.vertices, [[97, 27], [174, 27], [174, 64], [97, 64]], atol=0.01)
     assert line.confidence == pytest.approx(1, abs=0.05)
     assert 0 < first.confidence <= 1
+
+
+def test_one_folder_or_one_file_says_which_models(models):
+    every = Predictor(models, layout="rules")
+    assert every.files == {
+        task: models / task / "model.onnx" for task in ("detection", "recognition")
+    }
+    one = Predictor(models / "recognition" / "model.onnx", layout="rules")
+    assert one.files["recognition"] == every.files["recognition"]
+    assert one.files["detection"] == model_file("detection")
+    mixed = Predictor(models, model_file("recognition"), "rules", detection=models)
+    assert mixed.files == {**every.files, "recognition": model_file("recognition")}
 
 
 def test_colour_and_grey_are_read_alike(models):
@@ -150,28 +165,49 @@ def test_files_for_each_picture_and_overlays(models, tmp_path, capsys):
         Image.fromarray(two_words()).save(tmp_path / folder / "page.png")
     files = [tmp_path / "one", tmp_path / "two"]
     options = {"model": str(models), "layout": "rules", "format": "hocr"}
-    assert command(files, {**options, "out": tmp_path / "out", "overlay": tmp_path / "drawn"}) == 0
+    assert command(files, {**options, "out": tmp_path / "out", "render": tmp_path / "drawn"}) == 0
     made = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert made == ["page.hocr", "page_2.hocr"]
-    drawn = np.asarray(Image.open(tmp_path / "drawn" / "page_2.png"))
+    drawn = np.asarray(Image.open(tmp_path / "drawn" / "page_2_found.png"))
     assert drawn.shape == (100, 300, 3)
     assert (drawn != drawn[..., :1]).any()  # something coloured
-    assert command(files, options) == 2
-    assert "give -o out FOLDER" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="give --out FOLDER"):
+        command(files, options)
+
+
+def test_the_older_spelling_draws_under_the_older_names(models, tmp_path):
+    Image.fromarray(two_words()).save(tmp_path / "page.png")
+    arguments = ["predict", "ocr", str(tmp_path / "page.png"), "--model", str(models)]
+    older = ["-o", "layout", "rules", "-o", "overlay", str(tmp_path / "drawn")]
+    done = CliRunner().invoke(app, [*arguments, *older])
+    assert done.exit_code == 0
+    assert "-o layout VALUE is written --layout VALUE now" in done.stderr
+    assert [file.name for file in (tmp_path / "drawn").iterdir()] == ["page.png"]
+
+
+def test_errors_of_files_stand_where_the_answers_are(models, tmp_path, capsys):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    options = {"model": str(models), "layout": "rules"}
+    assert command([tmp_path / "bad.png"], options) == 1
+    told = capsys.readouterr()
+    assert "not a picture" in told.out and told.err == ""
+    # but not in the middle of a document
+    assert command([tmp_path / "bad.png"], {**options, "format": "hocr"}) == 1
+    told = capsys.readouterr()
+    assert told.out == "" and "not a picture" in told.err
 
 
 @pytest.mark.parametrize(
     "options, told",
     [
-        ({"formt": "text"}, "knows no option formt"),
         ({"format": "pdf"}, "format is 'pdf'; expected one of json, text, hocr, alto"),
         ({"beams": 0}, "beams is 0"),
         ({"detection": "nowhere.onnx"}, "nowhere.onnx"),
     ],
 )
-def test_options_that_cannot_be(models, options, told, capsys):
-    assert command([models], {"model": str(models), "layout": "rules", **options}) == 2
-    assert told in capsys.readouterr().err
+def test_options_that_cannot_be(models, options, told):
+    with pytest.raises(CommandError, match=told):
+        command([models], {"model": str(models), "layout": "rules", **options})
 
 
 def test_an_overlay_leaves_the_picture_as_it_was(models):
@@ -190,7 +226,7 @@ def test_prediction_never_imports_torch(models, tmp_path):
     code = (
         "import sys; from pathlib import Path; from sightbook.ocr.predict import command\n"
         "code = command([Path(sys.argv[1])], {'json': True, 'model': sys.argv[2], "
-        "'layout': 'rules', 'overlay': sys.argv[3]})\n"
+        "'layout': 'rules', 'render': sys.argv[3]})\n"
         "assert not {'torch', 'onnx', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
         "sys.exit(code)"
     )

@@ -162,10 +162,7 @@ class Predictor:
             TypeError, ImageError: no images, or one that cannot be used.
             ValueError: an image is smaller than 16 pixels.
         """
-        return self._embed(iter_pixels(images))
-
-    def _embed(self, images: Iterable[Image]) -> NDArray[np.float32]:
-        pixels = [self._pixels(image) for image in images]
+        pixels = [self._pixels(image) for image in iter_pixels(images)]
         parts = [np.zeros((0, self.dim), np.float32)]
         step = self._batch or _BATCH
         for start in range(0, len(pixels), step):
@@ -208,7 +205,7 @@ class Predictor:
                 looks.append(straighten(image, quad))
                 owners.append(owner)
                 quads.append(np.round(quad.astype(float), 1).tolist())
-        scores = self.registry.scores(self._embed(looks))
+        scores = self.registry.scores(self.embed(looks))
         found: dict[int, Identification] = {}
         for owner, corners, (first, best, second, other) in zip(
             owners, quads, top_two(scores, self.registry.types), strict=True
