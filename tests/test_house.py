@@ -25,15 +25,14 @@ USERS = ("headstamps", "donut")
 MOST = 22
 """Modules in a folder, `__init__` left out."""
 
-CROWDED = (".", "donut", "ocr")
-"""Folders that are still to be moved into."""
 
+TABLES = ("lines.py", "_moved.py")
+"""What names the lines, so that nothing else has to."""
 
-TABLE = HOUSE / "lines.py"
 ROOMS = sorted(
     path
     for path in HOUSE.rglob("*.py")
-    if path.relative_to(HOUSE).parts[0] not in LINES and path != TABLE
+    if path.relative_to(HOUSE).parts[0] not in (*LINES, *TABLES)
 )
 
 KEYS = (
@@ -171,7 +170,7 @@ def test_no_room_knows_a_line(room: Path) -> None:
 def test_the_rule_sees_imports_keys_and_names_but_no_prose() -> None:
     for source in (
         "from sightbook.donut import mrz",
-        "import sightbook.ocr.page",
+        "import sightbook.ocr.pages.page",
         "truth['mrz']",
         "def draw_casings(): ...",
         "line == 'defects'",
@@ -191,7 +190,7 @@ def test_no_folder_is_crowded():
         if file.name != "__init__.py"
     )
     crowded = {folder: count for folder, count in counts.items() if count > MOST}
-    assert set(crowded) == set(CROWDED), crowded
+    assert crowded == {}
 
 
 def test_each_folder_says_what_it_holds():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sightbook
-from sightbook.exporting import ExportModel
+from sightbook.inference.export import ExportModel
 from sightbook.lines import LINES, LineError, line_module
 from sightbook.params import ParameterError, load_model, repository_root
 
