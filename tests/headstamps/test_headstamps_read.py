@@ -31,6 +31,7 @@ from sightbook.headstamps.words import (
     side_word,
 )
 from sightbook.ocr import LineReader, LineText
+from sightbook.runs import RunError
 
 SIZE = (400, 400)
 
@@ -334,7 +335,7 @@ def test_the_recogniser_says_what_it_expects(bars, tmp_path):
     other = write_bar_reader(tmp_path / "other.onnx", task="detection")
     with pytest.raises(ValueError, match=r"expected a model of ocr for recognition.*detection"):
         LineReader(other)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(RunError, match=r"none\.onnx"):
         LineReader(tmp_path / "none.onnx")
 
 
