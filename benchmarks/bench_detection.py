@@ -47,7 +47,7 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
     import torch
 
     from sightbook.defects.params import TrainDefects
-    from sightbook.training_task import resolve_precision
+    from sightbook.training.task import resolve_precision
 
     torch.set_num_threads(1)
     auto = resolve_precision(TrainDefects())
@@ -70,12 +70,12 @@ def training(names: Iterable[str], size: int, steps: int, batch: int, rounds: in
 
 def training_parts(name: str, size: int, count: int, batch: int, precision: str):
     """A fresh detector, its pictures (drawn before the clock starts) and its parameters."""
+    from sightbook.data.images import Skipped
     from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
     from sightbook.detection.models.rcnn import new_detector
     from sightbook.detection.training.loader import TrainingPictures, Variation
-    from sightbook.images import Skipped
-    from sightbook.training import seed_everything
+    from sightbook.training.fit import seed_everything
 
     params = TrainDefects(
         epochs=1,
@@ -136,8 +136,8 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
 
     from sightbook.detection.training.loader import ValidationPictures, collate_pictures
     from sightbook.detection.training.train import DetectionTask
-    from sightbook.runs import open_run
-    from sightbook.training import fit
+    from sightbook.runs.run import open_run
+    from sightbook.training.fit import fit
 
     class Timed(DetectionTask):
         def on_train_epoch_start(self) -> None:

@@ -1,4 +1,4 @@
-"""Lightning's overhead: `sightbook.training.fit` against a bare PyTorch loop.
+"""Lightning's overhead: `sightbook.training.fit.fit` against a bare PyTorch loop.
 
 The same small convolutional network, the same batches, AdamW, clipping and schedule; run by
 hand: ``OMP_NUM_THREADS=1 python benchmarks/bench_training.py``. Rounds alternate, and the fastest
@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sightbook.runs import open_run
-from sightbook.training import FitParams, Task, fit, schedule_factor, seed_everything
+from sightbook.runs.run import open_run
+from sightbook.training.fit import FitParams, Task, fit, schedule_factor, seed_everything
 
 
 class Pictures(torch.utils.data.Dataset):

@@ -10,14 +10,20 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
-from sightbook import cli, notebooks, runs
-from sightbook.cli import UsageError, _predictor, app, main
-from sightbook.runs import read_json
+from sightbook import cli
+from sightbook.cli import UsageError, app, main
+from sightbook.inference.command import CommandError, Option
+from sightbook.lines import LINES, LineError, line_module
+from sightbook.runs import notebooks
+from sightbook.runs import run as runs
+from sightbook.runs.run import read_json
 
 BIN = Path(sys.executable).parent
 MODEL = """
@@ -35,7 +41,7 @@ run: str = ""  # name
 fate: str = "ends"  # ends, raises, is killed or told"""
 SET_UP = """\
 import os, signal, sys, threading
-from sightbook.runs import open_run
+from sightbook.runs.run import open_run
 from tiny_params import Tiny
 
 params = Tiny.from_namespace(globals())"""
@@ -323,53 +329,145 @@ def test_demo_runs_the_lines_notebooks_in_order_and_stops_at_a_failure(
     assert landmark in (shown if failing else closing)
 
 
-def test_predict_hands_files_and_options_to_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner
+class Line:
+    """A line that notes what its command is given."""
 
-    calls = []
+    OPTIONS = (
+        Option("beams", int, "texts that are kept"),
+        Option("min_score", float, "what counts"),
+        Option("crop", bool, "look for a card"),
+        Option("out", Path, "folder of files"),
+        Option("form", str, "of the files", choices=("json", "text")),
+        Option("drawn", Path, "folder of pictures", instead="render"),
+    )
 
-    class Line:
-        @staticmethod
-        def command(files: list[Path], options: dict[str, object]) -> int:
-            calls.append((files, options))
-            return 3
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[Path], dict[str, object]]] = []
 
-    monkeypatch.setattr(cli, "_predictor", lambda line: Line)
-    arguments = ["predict", "donut", "a.png", "b.png", "--json", "--model", "m", "-o", "beams", "4"]
-    assert CliRunner().invoke(app, arguments).exit_code == 3
-    (files, options), *_ = calls
-    assert files == [Path("a.png"), Path("b.png")]
-    given = {name: value for name, value in options.items() if value is not None}
-    assert given == {"json": True, "model": "m", "beams": 4}
+    def command(self, files: list[Path], options: dict[str, object]) -> int:
+        given = {name: value for name, value in options.items() if value is not None}
+        self.calls.append((files, given))
+        if given.get("beams") == 0:
+            raise CommandError("beams is 0; expected 1 or more")
+        return 3
 
 
-def test_render_takes_a_folder_or_none_but_no_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A line of the command `predict`, named as the first one there is."""
+    made = Line()
+    monkeypatch.setattr(cli, "line_module", lambda name, task: made)
+    return made
+
+
+def predicted(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["predict", *arguments])
+
+
+def test_predict_hands_files_and_options_to_the_line(line: Line) -> None:
+    done = predicted("donut", "a.png", "b.png", "--json", "--model", "m", "--beams", "4")
+    assert done.exit_code == 3
+    files = [Path("a.png"), Path("b.png")]
+    assert line.calls == [(files, {"json": True, "model": "m", "beams": 4})]
+    # before the line's name and with the values' types, too
+    own = ["--min-score", "0.5", "--no-crop", "--out", "o", "--form", "text"]
+    assert predicted(*own, "donut", "a.png").exit_code == 3
+    expected = {"min_score": 0.5, "crop": False, "out": Path("o"), "form": "text"}
+    assert line.calls[-1] == ([Path("a.png")], {"json": False, **expected})
+
+
+def test_the_older_spelling_of_options_works_with_a_warning(line: Line) -> None:
+    older = ["-o", "min-score", "0.5", "-o", "crop", "true", "-o", "beams", "null"]
+    done = predicted("donut", "a.png", *older)
+    assert line.calls[-1][1] == {"json": False, "min_score": 0.5, "crop": True}
+    assert "-o min_score VALUE is written --min-score VALUE now" in done.stderr
+    done = predicted("donut", "a.png", "-o", "drawn", "d")
+    assert line.calls[-1][1] == {"json": False, "drawn": Path("d")}
+    assert "-o drawn VALUE is written --render VALUE now" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--colour", "1"], "No such option"),
+        (["-o", "colour", "1"], "donut knows no option colour; there are json, model, render, bea"),
+        (["--beams", "many"], "'many' is not a valid integer"),
+        (["-o", "beams", "many"], "'many' is not a valid integer"),
+        (["--form", "pdf"], "'pdf' is not one of"),
+        (["--beams", "0"], "beams is 0; expected 1 or more"),
+    ],
+)
+def test_command_lines_that_cannot_be_end_with_2(
+    line: Line, arguments: list[str], told: str
 ) -> None:
-    from click.testing import CliRunner
+    done = predicted("donut", "a.png", *arguments)
+    assert done.exit_code == 2
+    assert told in done.stderr
 
-    told = []
 
-    class Line:
-        @staticmethod
-        def command(files: list[Path], options: dict[str, object]) -> int:
-            told.append(options["render"])
-            return 0
+@pytest.mark.parametrize("name", LINES)
+def test_files_and_models_that_are_not_there_are_told_alike_by_all_lines(
+    name: str, tmp_path: Path
+) -> None:
+    register = tmp_path / "register"
+    register.mkdir()
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(register / "a.png")
+    own = ["--register", str(register)] if name == "docclass" else []
+    missing = str(tmp_path / "missing.png")
+    done = predicted(name, missing, *own)
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert done.stdout == f"{missing}: no such file or folder\n"
+    done = predicted(name, missing, *own, "--json")
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert json.loads(done.stdout).keys() == {"file", "error"}
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(b"no model")
+    for model in ("no-such-run", str(foreign)):
+        done = predicted(name, missing, *own, "--model", model)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert Path(model).name in done.stderr
 
-    monkeypatch.setattr(cli, "_predictor", lambda line: Line)
+
+@pytest.mark.parametrize("name", LINES)
+def test_help_lists_the_options_that_a_line_registers(name: str) -> None:
+    shown = predicted(name, "--help").output
+    shared, _, own = shown.partition(f"Options of {name}:")
+    for option in ("--json", "--model", "--render"):
+        assert option in shared
+    for option in line_module(name, "predict").OPTIONS:
+        flag = "--" + option.name.replace("_", "-")
+        assert (flag in own) is not bool(option.instead)
+    assert f"Options of {name}:" not in predicted("--help").output
+
+
+def test_render_takes_a_folder_or_none_but_no_picture(tmp_path: Path, line: Line) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"")
     for arguments in (["a.png", "--render"], ["a.png", "--render", "drawn"], ["a.png"]):
-        assert CliRunner().invoke(app, ["predict", "defects", *arguments]).exit_code == 0
-    assert told == ["rendered", "drawn", None]
-    done = CliRunner().invoke(app, ["predict", "defects", "--render", str(picture), "b.png"])
+        assert predicted("defects", *arguments).exit_code == 3
+    assert [given.get("render") for _, given in line.calls] == ["rendered", "drawn", None]
+    done = predicted("defects", "--render", str(picture), "b.png")
     assert isinstance(done.exception, UsageError)
-    assert len(told) == 3
+    assert len(line.calls) == 3
 
 
 def test_an_unknown_line_names_the_known() -> None:
-    with pytest.raises(UsageError, match="no line 'donuts' that can predict"):
-        _predictor("donuts")
+    for arguments in (["donuts", "a.png"], ["donuts", "a.png", "--beams", "4"]):
+        done = predicted(*arguments)
+        assert isinstance(done.exception, LineError)
+        assert "no line 'donuts' that can predict, did you mean 'donut'" in str(done.exception)
+
+
+def test_help_imports_no_line() -> None:
+    code = (
+        "import sys; from sightbook.cli import app\n"
+        "from click.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['predict', '--help']).exit_code == 0\n"
+        "assert not {'cv2', 'onnxruntime', 'torch'} & set(sys.modules)\n"
+        "assert CliRunner().invoke(app, ['predict', 'donut', '--help']).exit_code == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("command", sorted(app.commands))

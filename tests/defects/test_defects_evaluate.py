@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped, TooManySkipped
+from sightbook.data.validation import DataError, Report
 from sightbook.defects.evaluate import evaluate, evaluation_sets
 from sightbook.defects.params import EvaluateDefects, TrainDefects
 from sightbook.detection.inference.detect_all import detect_all
@@ -15,11 +17,9 @@ from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.statistics import content_key
 from sightbook.detection.metrics.sets import Sets
 from sightbook.detection.metrics.summary import summary_row
-from sightbook.files import plain
-from sightbook.images import Skipped, TooManySkipped
 from sightbook.params import ParameterError
-from sightbook.runs import open_run
-from sightbook.validation import DataError, Report
+from sightbook.runs.files import plain
+from sightbook.runs.run import open_run
 
 
 @pytest.fixture(autouse=True)

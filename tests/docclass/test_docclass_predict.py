@@ -14,7 +14,8 @@ from sightbook.docclass.predict import Predictor, command
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError
 from sightbook.docclass.synth.views import render_view
-from sightbook.runs import RunError
+from sightbook.inference.command import CommandError
+from sightbook.runs.run import RunError
 
 
 def artwork(seed, size=(160, 100)):
@@ -177,9 +178,12 @@ def test_the_command_answers_in_json_and_passes_over_bad_files(place, capsys):
     assert "10x10 pixels" in rows[3]["error"]
     assert len(Registry.load(place / "kept.npz")) == 4
     assert command([photos / "ü.png"], options) == 0
-    assert command([photos], {**options, "register": None}) == 2
-    assert command([photos], {**options, "colour": 1}) == 2
-    assert "colour" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="give --register FOLDER"):
+        command([photos], {**options, "register": None})
+    capsys.readouterr()
+    assert command([photos / "ü.png"], {**options, "render": place / "drawn"}) == 0
+    drawn = np.asarray(Image.open(place / "drawn" / "ü_found.png"))
+    assert drawn.shape == artwork(2).shape and (drawn != artwork(2)).any()
 
 
 def test_a_card_in_a_photo_is_found_and_straightened():

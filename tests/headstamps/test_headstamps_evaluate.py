@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.sets import Sets
-from sightbook.files import plain
 from sightbook.headstamps.evaluate import AS_READ, FOUND, TRUE, evaluate, evaluation_sets
 from sightbook.headstamps.params import EvaluateHeadstamps, TrainHeadstamps
 from sightbook.headstamps.unroll import Ellipse
-from sightbook.images import Skipped
-from sightbook.ocr.engine import LineText
-from sightbook.validation import Report
+from sightbook.ocr.inference.engine import LineText
+from sightbook.runs.files import plain
 
 
 @pytest.fixture(autouse=True)

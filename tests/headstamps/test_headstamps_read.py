@@ -404,10 +404,10 @@ def test_every_step_is_drawn(bars):
 
 
 def test_strips_to_train_on_are_lines_that_the_ocr_line_reads_back(tmp_path):
-    from sightbook.images import Skipped, open_image
-    from sightbook.ocr.alphabet import PRESETS, Encoder
-    from sightbook.ocr.data import read_dataset
-    from sightbook.ocr.line_data import PageLines
+    from sightbook.data.images import Skipped, open_image
+    from sightbook.ocr.pages.read import read_dataset
+    from sightbook.ocr.recognition.alphabet import PRESETS, Encoder
+    from sightbook.ocr.recognition.data import PageLines
 
     pages = write_strips(tmp_path, 8, seed=9, workers=1)
     samples = {i: render_strip(9, i) for i in range(8)}

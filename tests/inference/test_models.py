@@ -11,30 +11,31 @@ import onnx as onnx_format
 import psutil
 import pytest
 
-from sightbook import onnx
 from sightbook.defects import predict as defects_predict
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.training import train as detection_train
 from sightbook.docclass import predict as docclass_predict
 from sightbook.docclass import train as docclass_train
 from sightbook.docclass.params import TrainDocclass
-from sightbook.donut import predict as donut_predict
-from sightbook.donut import reader as donut_reader
-from sightbook.donut import train as donut_train
+from sightbook.donut.page.train import page_source
 from sightbook.donut.params import TrainDonut
-from sightbook.donut.train_page import page_source
-from sightbook.files import read_json, write_json
+from sightbook.donut.zone import predict as donut_predict
+from sightbook.donut.zone import task as donut_reader
+from sightbook.donut.zone import train as donut_train
 from sightbook.headstamps import predict as headstamps_predict
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.headstamps.predict import recogniser_file
+from sightbook.inference import onnx
 from sightbook.inference.models import COPIED, find_model, trained_run
-from sightbook.ocr import predict as ocr_predict
-from sightbook.ocr import train_detection, train_layout, train_recognition
-from sightbook.ocr.evaluate import chosen
-from sightbook.ocr.params import TrainDetection, TrainRecognition
-from sightbook.ocr.params_layout import TrainLayout
+from sightbook.ocr.detection import train as train_detection
+from sightbook.ocr.evaluation.evaluate import chosen
+from sightbook.ocr.inference import predict as ocr_predict
+from sightbook.ocr.layout import train as train_layout
+from sightbook.ocr.params import TrainDetection, TrainLayout, TrainRecognition
+from sightbook.ocr.recognition import train as train_recognition
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, list_runs, open_run, outputs_root
+from sightbook.runs.files import read_json, write_json
+from sightbook.runs.run import RunError, list_runs, open_run, outputs_root
 
 WEIGHTS = {
     "donut": "reader.safetensors",
@@ -162,7 +163,8 @@ def refused(error: pytest.ExceptionInfo[BaseException], asked: str | None) -> No
 PREDICT: dict[str, Callable[[str | None], Any]] = {
     "donut": donut_predict.Predictor,
     "docclass": docclass_predict.Predictor,
-    "ocr": ocr_predict.Predictor,
+    # not `Predictor(model)`, which asks a file what it is for
+    "ocr": lambda model: ocr_predict.Predictor(detection=model),
     "defects": defects_predict.Predictor,
     "headstamps": headstamps_predict.Predictor,
 }

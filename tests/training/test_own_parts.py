@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from sightbook.ocr.params import TrainRecognition
 from sightbook.params import parameters_cell_source
-from sightbook.weights import read_weights
+from sightbook.training.weights import read_weights
 
 CELLS = (
     parameters_cell_source(TrainRecognition),
@@ -44,7 +44,7 @@ class Columns(nn.Module):
 import os
 import signal
 
-from sightbook.ocr.train_recognition import RecognitionTask, train, training_lines
+from sightbook.ocr.recognition.train import RecognitionTask, train, training_lines
 
 KILLED_AT = int(os.environ["KILLED_AT"])
 SHARE = 0.1
@@ -63,9 +63,9 @@ class Spread(RecognitionTask):
     """
 import torch
 
-from sightbook.launch import LaunchError, launch
-from sightbook.runs import open_run
-from sightbook.training import seed_everything
+from sightbook.training.launch import LaunchError, launch
+from sightbook.runs.run import open_run
+from sightbook.training.fit import seed_everything
 
 for devices in (2, 1):
     given = params.model_copy(update={"devices": devices})

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from sightbook.launch import write_job
 from sightbook.params import Parameters
-from sightbook.runs import open_run
+from sightbook.runs.run import open_run
+from sightbook.training.launch import write_job
 
 Parts = tuple[Any, Parameters, Any, Any]
 
 
 def recognition() -> Parts:
-    from sightbook.ocr import train_recognition as line
     from sightbook.ocr.params import TrainRecognition
+    from sightbook.ocr.recognition import train as line
 
     params = TrainRecognition(lines=4, validation_lines=2)
     model = line.build_recognizer(params)
@@ -27,7 +27,7 @@ def recognition() -> Parts:
 
 
 def text_detection() -> Parts:
-    from sightbook.ocr import train_detection as line
+    from sightbook.ocr.detection import train as line
     from sightbook.ocr.params import TrainDetection
 
     params = TrainDetection(pages=2, validation_pages=1, crop=96)
@@ -37,8 +37,8 @@ def text_detection() -> Parts:
 
 
 def layout() -> Parts:
-    from sightbook.ocr import train_layout as line
-    from sightbook.ocr.params_layout import TrainLayout
+    from sightbook.ocr.layout import train as line
+    from sightbook.ocr.params import TrainLayout
 
     params = TrainLayout(pages=2, validation_pages=1, samples=4, workers=0, dim=16, heads=2)
     return (
@@ -62,9 +62,9 @@ def docclass() -> Parts:
 
 
 def donut() -> Parts:
-    from sightbook.donut import train as line
-    from sightbook.donut.documents import training_documents
+    from sightbook.donut.dataset.images import training_documents
     from sightbook.donut.params import TrainDonut
+    from sightbook.donut.zone import train as line
 
     params = TrainDonut(documents=10, samples=8, validation_samples=2)
     sets = line.training_zones(params, training_documents(params))
@@ -74,10 +74,10 @@ def donut() -> Parts:
 
 
 def donut_page() -> Parts:
-    from sightbook.donut import train_page as line
-    from sightbook.donut.documents import training_documents
+    from sightbook.donut.dataset.images import training_documents
+    from sightbook.donut.page import train as line
     from sightbook.donut.params import TrainDonut
-    from sightbook.donut.train import train
+    from sightbook.donut.zone.train import train
 
     params = TrainDonut(
         road="page", documents=10, validation_samples=2, image_height=96, image_width=128

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightbook import onnx
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.defects.params import EvaluateDefects, PrepareDefects, TrainDefects
 from sightbook.defects.predict import Predictor
 from sightbook.defects.prepare import draw, least_side
@@ -31,10 +32,9 @@ from sightbook.detection.metrics.image import (
     operating_point,
 )
 from sightbook.detection.metrics.sets import Sets, generated_side
-from sightbook.images import Skipped
+from sightbook.inference import onnx
 from sightbook.metrics.bootstrap import format_figure
-from sightbook.runs import dataset_folder
-from sightbook.validation import Report
+from sightbook.runs.run import dataset_folder
 
 SUMMARY = ("AP", "AP50", "AP75", "AR_100")
 SUMMARY_OF_IMAGES = ("recall", "specificity", "precision", "accuracy")

@@ -19,9 +19,9 @@ from sightbook.detection.metrics.show import (
     share_axes,
     show_record,
 )
+from sightbook.figures.plots import bars
+from sightbook.figures.style import MUTED, PALETTE, WRONG, Plot, empty_plot, rgb, style_axes
 from sightbook.metrics.bootstrap import intervals_of, values_of
-from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, rgb, style_axes
-from sightbook.plots import bars
 
 
 def decision_shares(decision: Decision) -> Plot:

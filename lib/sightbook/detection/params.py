@@ -7,8 +7,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from sightbook._moved import moved_names
 from sightbook.params import Parameters
-from sightbook.training_params import FitParams
+from sightbook.training.params import FitParams
 
 FIRST_STAGE = (
     "nms_iou_threshold",
@@ -311,3 +312,6 @@ class EvaluateDetection(Parameters):
     threads: int = Field(1, ge=1, description="threads of the models")
     max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
     description: str = Field("", description="what was tried, in a few words; for comparisons")
+
+
+__getattr__ = moved_names(__name__)

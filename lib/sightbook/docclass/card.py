@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sightbook.cards import card_page, origin, params_told, read_records, validation_told
-from sightbook.exporting import Exported
-from sightbook.tables import Table
+from sightbook.figures.tables import Table
+from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.export import Exported
 
 MODEL, PIXELS = "model", "plain_pixels"
 

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import Skipped
 from sightbook.docclass.data import SPLITS_FILE, pool
 from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.synth.views import FACTORS, VIEW_SIDE, render_factor
-from sightbook.files import read_json
-from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
+from sightbook.runs.files import read_json
 
 Image = NDArray[np.uint8]
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sightbook.exporting import ExportModel
+from sightbook.inference.export import ExportModel
 from sightbook.params import Parameters
-from sightbook.training_params import FitParams
+from sightbook.training.params import FitParams
 
 Level = Literal["easy", "medium", "hard", "wild", "mixed"]
 

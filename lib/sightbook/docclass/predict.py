@@ -20,13 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import onnx
-from sightbook.docclass.data import MIN_SIDE, read_classes
-from sightbook.docclass.quad import find_quads, straighten
-from sightbook.docclass.registry import Registry, RegistryError, top_two
-from sightbook.figures.overlay import BAD, GOOD, draw_labelled
-from sightbook.files import atomic_file
-from sightbook.images import (
+from sightbook.data.images import (
     ImageLike,
     Skipped,
     as_pixels,
@@ -34,10 +28,16 @@ from sightbook.images import (
     iter_pixels,
     open_image,
 )
+from sightbook.data.validation import Report
+from sightbook.docclass.data import MIN_SIDE, read_classes
+from sightbook.docclass.quad import find_quads, straighten
+from sightbook.docclass.registry import Registry, RegistryError, top_two
+from sightbook.figures.overlay import BAD, GOOD, draw_labelled
+from sightbook.inference import onnx
+from sightbook.inference.command import CommandError, Option, predict_files, setting_up, settings
 from sightbook.inference.models import find_model
-from sightbook.predicting import CommandError, Option, predict_files, setting_up, settings
-from sightbook.runs import outputs_root
-from sightbook.validation import Report
+from sightbook.runs.files import atomic_file
+from sightbook.runs.run import outputs_root
 
 MODEL = "model.onnx"
 
@@ -162,10 +162,7 @@ class Predictor:
             TypeError, ImageError: no images, or one that cannot be used.
             ValueError: an image is smaller than 16 pixels.
         """
-        return self._embed(iter_pixels(images))
-
-    def _embed(self, images: Iterable[Image]) -> NDArray[np.float32]:
-        pixels = [self._pixels(image) for image in images]
+        pixels = [self._pixels(image) for image in iter_pixels(images)]
         parts = [np.zeros((0, self.dim), np.float32)]
         step = self._batch or _BATCH
         for start in range(0, len(pixels), step):
@@ -208,7 +205,7 @@ class Predictor:
                 looks.append(straighten(image, quad))
                 owners.append(owner)
                 quads.append(np.round(quad.astype(float), 1).tolist())
-        scores = self.registry.scores(self._embed(looks))
+        scores = self.registry.scores(self.embed(looks))
         found: dict[int, Identification] = {}
         for owner, corners, (first, best, second, other) in zip(
             owners, quads, top_two(scores, self.registry.types), strict=True

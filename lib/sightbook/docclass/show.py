@@ -15,7 +15,7 @@ from sightbook.docclass.metrics import OperatingPoint
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
 from sightbook.docclass.synth.views import FACTORS, render_view
-from sightbook.plot_style import (
+from sightbook.figures.style import (
     INK,
     MUTED,
     PALETTE,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sightbook.cards import card_page, origin, params_told, read_records, validation_told
-from sightbook.exporting import Exported
+from sightbook.figures.tables import Table
+from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.export import Exported
 from sightbook.metrics.bootstrap import format_interval
-from sightbook.tables import Table
 
 FIGURES = {
     "zone_recall": "zones found (outline IoU at least 0.5, right way up)",

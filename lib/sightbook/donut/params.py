@@ -7,9 +7,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sightbook.donut.sequences import TASK_TOKENS
+from sightbook.donut.page.sequences import TASK_TOKENS
 from sightbook.params import Parameters
-from sightbook.training_params import FitParams
+from sightbook.training.params import FitParams
 
 Kind = Literal["passport", "id_front", "id_back", "visa", "other"]
 

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from sightbook import plots
-from sightbook.donut.data import Record
-from sightbook.donut.evaluate import Evaluation
-from sightbook.donut.lines import LineCrops, shake
+from sightbook.data.images import ImageError, open_image
+from sightbook.donut.dataset.folder import Record
 from sightbook.donut.params import TrainDonut
-from sightbook.donut.predict import Predictor, ZoneReading
-from sightbook.donut.zone import Zone, cut_lines, find_zones, reader_pixels, to_gray
-from sightbook.images import ImageError, open_image
-from sightbook.readings import Case, reading_comparison
+from sightbook.donut.zone.evaluate import Evaluation
+from sightbook.donut.zone.geometry import Zone, cut_lines, find_zones, reader_pixels, to_gray
+from sightbook.donut.zone.line_crops import LineCrops, shake
+from sightbook.donut.zone.predict import Predictor, ZoneReading
+from sightbook.figures import plots
+from sightbook.figures.text_diff import Case, reading_comparison
 
 
 def reader_lines(data: LineCrops, epochs: int, count: int = 4) -> plots.Plot:
@@ -147,7 +147,7 @@ def finder_curves(run: Path) -> plots.Plot:
 
 def validation_zones(task: Any, sets: Any, count: int = 6) -> plots.Plot:
     """What the trained finder (of `train.ZoneTasks`) finds on documents held out of training."""
-    from sightbook.donut.finder import as_maps
+    from sightbook.donut.zone.finder import as_maps
 
     if not hasattr(task, "finder"):
         return plots.empty_plot("the page road has no finder")
@@ -163,10 +163,10 @@ def validation_readings(task: Any, params: TrainDonut, run: Path, zones: int = 2
         return page_readings(run)
     import torch
 
-    from sightbook.donut.lines import SyntheticZones
-    from sightbook.donut.reader import ctc_texts
-    from sightbook.donut.train import VALIDATION_SEED
-    from sightbook.training_task import evaluating
+    from sightbook.donut.zone.line_crops import SyntheticZones
+    from sightbook.donut.zone.task import ctc_texts
+    from sightbook.donut.zone.train import VALIDATION_SEED
+    from sightbook.training.task import evaluating
 
     reader = task.reader.reader
     crops = LineCrops(SyntheticZones(zones, params.seed + 2 * VALIDATION_SEED), params.seed)
@@ -187,9 +187,9 @@ def page_readings(run: Path, pages: int = 8) -> list[Case]:
     """Held-out pages as a page run reads them, answers as JSON, for the prediction browser."""
     import json
 
-    from sightbook.donut.page_exporting import held_out_pages
-    from sightbook.donut.page_reading import PAGE, PagePredictor
-    from sightbook.donut.train_page import export_page
+    from sightbook.donut.page.export import held_out_pages
+    from sightbook.donut.page.predict import PAGE, PagePredictor
+    from sightbook.donut.page.train import export_page
 
     export_page(run / PAGE)
     predictor = PagePredictor(run / PAGE)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sightbook.images import Pixels
+from sightbook.data.images import Pixels
 
 GOOD, BAD = (46, 157, 120), (214, 40, 40)
 """Colours: of what can be relied on, and of what cannot."""

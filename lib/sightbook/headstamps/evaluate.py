@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import Skipped, open_image
+from sightbook.data.validation import Report
 from sightbook.detection.inference.detect_all import Detect, Detections, detect_all, singled_out
 from sightbook.detection.inference.export import ensure_package
 from sightbook.detection.inference.predict import OnnxDetector
@@ -29,11 +31,9 @@ from sightbook.headstamps.params import EvaluateHeadstamps, PrepareHeadstamps, T
 from sightbook.headstamps.predict import recogniser_file
 from sightbook.headstamps.prepare import draw
 from sightbook.headstamps.read import Head, Recogniser, find_outlines, read_head
-from sightbook.images import Skipped, open_image
 from sightbook.metrics.bootstrap import format_figure
 from sightbook.ocr import LineReader
-from sightbook.runs import dataset_folder
-from sightbook.validation import Report
+from sightbook.runs.run import dataset_folder
 
 Image = NDArray[np.uint8]
 

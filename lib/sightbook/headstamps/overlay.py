@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from sightbook.files import write_atomic
+from sightbook.data.images import encode_image
 from sightbook.headstamps.read import Head
 from sightbook.headstamps.unroll import directions
 from sightbook.headstamps.words import Direction
-from sightbook.images import encode_image
+from sightbook.runs.files import write_atomic
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.show import crop_around, spread
 from sightbook.detection.metrics.show import Load, load_picture
+from sightbook.figures.plots import image_grid
+from sightbook.figures.style import MUTED, PALETTE, Plot, empty_plot, show_image
+from sightbook.figures.tables import Table
+from sightbook.figures.text_diff import Case, worst_cases
 from sightbook.headstamps.metrics import HeadResult, head_direction
 from sightbook.headstamps.overlay import COLORS, draw_heads
 from sightbook.headstamps.read import CASING, Head, Outline, find_outlines
 from sightbook.headstamps.unroll import Strip, directions, unroll, upside_down
 from sightbook.headstamps.words import Direction, Word
-from sightbook.plot_style import MUTED, PALETTE, Plot, empty_plot, show_image
-from sightbook.plots import image_grid
-from sightbook.readings import Case, worst_cases
-from sightbook.tables import Table
 
 Image = NDArray[np.uint8]
 

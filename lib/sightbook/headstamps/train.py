@@ -12,7 +12,7 @@ from sightbook.detection.training.sets import DetectionSets, detection_sets
 from sightbook.detection.training.train import DetectionTask, build_detector, train_detector
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
-from sightbook.runs import Run
+from sightbook.runs.run import Run
 
 
 def train(

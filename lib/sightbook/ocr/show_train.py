@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from sightbook.ctc import ctc_greedy
-from sightbook.ocr import engine
-from sightbook.ocr.alphabet import Encoder
-from sightbook.ocr.detection import DetectionModel
-from sightbook.ocr.detection_data import DrawnPages, MixedPages, collate_crops
-from sightbook.ocr.line_data import DrawnLines, LineItem, MixedLines, collate_lines
-from sightbook.ocr.recognition import Recognizer
-from sightbook.ocr.train_detection import ValidationPage
-from sightbook.plot_style import Plot
-from sightbook.plots import image_grid
-from sightbook.readings import Case, case_grid
-from sightbook.training_task import evaluating
+from sightbook.figures.plots import image_grid
+from sightbook.figures.style import Plot
+from sightbook.figures.text_diff import Case, case_grid
+from sightbook.inference.ctc import ctc_greedy
+from sightbook.ocr.detection.data import DrawnPages, MixedPages, collate_crops
+from sightbook.ocr.detection.model import DetectionModel
+from sightbook.ocr.detection.train import ValidationPage
+from sightbook.ocr.inference import engine
+from sightbook.ocr.recognition.alphabet import Encoder
+from sightbook.ocr.recognition.data import DrawnLines, LineItem, MixedLines, collate_lines
+from sightbook.ocr.recognition.model import Recognizer
+from sightbook.training.task import evaluating
 
 WIDEST = 900
 """Columns of a line that are shown."""

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from sightbook import onnx
 from sightbook.defects.predict import Predictor
 from sightbook.detection.inference import export as exporting
 from sightbook.detection.inference.export import paired, parity_of
@@ -20,9 +19,10 @@ from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import new_detector
-from sightbook.exporting import ExportModel, export
-from sightbook.runs import RunError
-from sightbook.weights import save_weights
+from sightbook.inference import onnx
+from sightbook.inference.export import ExportModel, export
+from sightbook.runs.run import RunError
+from sightbook.training.weights import save_weights
 
 LABELS = ("hole", "crack")
 SIZES = ((96, 128), (140, 90), (301, 220), (20, 200))

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from sightbook import onnx
+from sightbook.data.images import encode_image
 from sightbook.defects.predict import Predictor
 from sightbook.defects.synth.surfaces import KINDS, render_surface
 from sightbook.detection.inference.predict import OnnxDetector
-from sightbook.headstamps.predict import MIN_CASING, Reader, recogniser_file
+from sightbook.headstamps.predict import MIN_CASING, recogniser_file
+from sightbook.headstamps.predict import Predictor as HeadstampPredictor
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
-from sightbook.images import encode_image
+from sightbook.inference import onnx
 from sightbook.inference.models import MODEL
 from sightbook.metrics.polygons import box_iou
 from sightbook.params import repository_root
@@ -189,7 +190,8 @@ def test_most_casings_of_drawn_photographs_are_found_with_their_outlines(name):
 
 @pytest.mark.parametrize("name", there("headstamps"))
 def test_nothing_is_read_where_there_is_no_cartridge(name):
-    assert Reader(SHIPPED[name]).read(np.full((480, 640, 3), 150, np.uint8)) == []
+    found = HeadstampPredictor(SHIPPED[name]).predict(np.full((480, 640, 3), 150, np.uint8))
+    assert found.heads == ()
 
 
 @pytest.mark.parametrize("name", there("headstamps"))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from sightbook.data.validation import DataError
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 from sightbook.detection.labels.consensus import agreement, clusters, consensus
-from sightbook.validation import DataError
 
 SQUARE = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], np.float32)
 

@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import TooManySkipped
+from sightbook.data.validation import DataError
 from sightbook.defects.params import PrepareDefects
 from sightbook.defects.prepare import prepare, surface_size
 from sightbook.detection.labels import show as show_data
@@ -20,11 +21,9 @@ from sightbook.detection.labels.statistics import split_leaks
 from sightbook.headstamps.params import PrepareHeadstamps
 from sightbook.headstamps.prepare import prepare as prepare_headstamps
 from sightbook.headstamps.show import lettering, rings
-from sightbook.images import TooManySkipped
-from sightbook.params import ParameterError
-from sightbook.validation import DataError
+from sightbook.params import ParameterError, repository_root
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+SHARED = repository_root().parent / "shared" / "data"
 needs_pictures = pytest.mark.skipif(not SHARED.is_dir(), reason="development pictures are absent")
 
 

@@ -4,14 +4,14 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
 from detection.detected import box, dataset, random_set, record
+from sightbook.data.images import save_image
 from sightbook.defects.show import decision_shares, roc, wrong_decisions
 from sightbook.detection.labels.annotations import ImageRecord
 from sightbook.detection.metrics import show
 from sightbook.detection.metrics.coco import evaluate_boxes
 from sightbook.detection.metrics.errors import count_errors, find_errors
 from sightbook.detection.metrics.image import decide, operating_point
-from sightbook.images import save_image
-from sightbook.plot_style import Plot
+from sightbook.figures.style import Plot
 
 SPOT = (100, 40, 180, 70)
 

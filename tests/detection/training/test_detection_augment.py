@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detection.spots import BRIGHT, outline, spotted, write_spots
+from sightbook.data.images import ImageError, Skipped
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Box, ImageRecord
@@ -14,7 +15,6 @@ from sightbook.detection.training.augment import Example, example_of, window
 from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for
 from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
-from sightbook.images import ImageError, Skipped
 
 STILL = Variation((96, 128), (1.0, 1.0), "none", 0.0, 0.0, 0.0)
 SCALES = (0.6, 1.6)

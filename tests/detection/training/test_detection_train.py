@@ -10,6 +10,8 @@ import torch
 
 from detection.spots import write_spots
 from killed_runs import train_in_process
+from sightbook.data.images import save_image
+from sightbook.data.validation import DataError
 from sightbook.defects import train as defects_train
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
@@ -20,11 +22,9 @@ from sightbook.detection.training import train
 from sightbook.detection.training.sets import DetectionSets
 from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
-from sightbook.images import save_image
 from sightbook.params import ParameterError
-from sightbook.runs import open_run
-from sightbook.validation import DataError
-from sightbook.weights import save_weights
+from sightbook.runs.run import open_run
+from sightbook.training.weights import save_weights
 
 SMALL = {
     "size": 96,

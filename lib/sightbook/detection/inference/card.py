@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sightbook.cards import card_page, origin, params_told, read_records, validation_told
-from sightbook.exporting import Exported
+from sightbook.figures.tables import Table
+from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.export import Exported
+from sightbook.inference.onnx import read_metadata
 from sightbook.metrics.bootstrap import format_figure
-from sightbook.onnx import read_metadata
-from sightbook.tables import Table
 
 
 def model_card(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import ImageError, Skipped, open_image
+from sightbook.data.validation import DataError
 from sightbook.detection.inference.predict import UNCALIBRATED
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.coco import ALL, BoxEvaluation
 from sightbook.detection.params import EvaluateDetection
-from sightbook.images import ImageError, Skipped, open_image
-from sightbook.validation import DataError
 
 Image = NDArray[np.uint8]
 Detect = Callable[[Image], Sequence[Box]]

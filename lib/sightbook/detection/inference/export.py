@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
-from sightbook import onnx
-from sightbook.cards import read_records
+from sightbook.data.images import ImageError, Skipped, open_image
+from sightbook.data.validation import DataError
 from sightbook.detection.inference.detect_all import detect_all
 from sightbook.detection.inference.graph import INPUT, Graph, export_detector, output_names
 from sightbook.detection.inference.predict import OnnxDetector, shrunk
@@ -22,12 +22,12 @@ from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.metrics.coco import coco_numbers
 from sightbook.detection.models.rcnn import Detector, load_detector
 from sightbook.detection.training.train import WEIGHTS
-from sightbook.exporting import Exported, ExportModel
-from sightbook.files import write_atomic
-from sightbook.images import ImageError, Skipped, open_image
+from sightbook.inference import onnx
+from sightbook.inference.cards import read_records
+from sightbook.inference.export import Exported, ExportModel
 from sightbook.inference.models import MODEL, find_model
-from sightbook.validation import DataError
-from sightbook.weights import weights_file
+from sightbook.runs.files import write_atomic
+from sightbook.training.weights import weights_file
 
 COMPARED = 0.05
 """Detections from this score on must be found by both."""

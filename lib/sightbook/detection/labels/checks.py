@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from sightbook.data.find_files import ImageFinder
+from sightbook.data.images import ImageError, Skipped, image_size
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import XYXY, Box, ImageRecord, Points, polygons_box
-from sightbook.images import ImageError, Skipped, image_size
 from sightbook.metrics.polygons import box_iou
-from sightbook.validation import Report
 
 MIN_SIDE = 8
 """Smaller pictures, in pixels, show nothing that could be inspected."""

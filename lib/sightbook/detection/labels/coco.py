@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import (
     Annotations,
     Box,
@@ -22,9 +23,8 @@ from sightbook.detection.labels.annotations import (
 )
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, flat_polygon, split_of
 from sightbook.detection.labels.masks import mask_polygons, rle_mask
-from sightbook.files import plain, read_json, write_atomic
 from sightbook.metrics.polygons import polygon_areas
-from sightbook.validation import Report
+from sightbook.runs.files import plain, read_json, write_atomic
 
 _IMAGE_KEYS = {"id", "file_name", "width", "height", "group", "split", "license", "coco_url",
                "flickr_url", "absolute_url", "date_captured"}  # fmt: skip

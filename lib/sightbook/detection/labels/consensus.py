@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sightbook.data.validation import DataError
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, Points
 from sightbook.detection.labels.masks import mask_polygons, moved, polygons_mask
+from sightbook.figures.tables import Table
 from sightbook.metrics.polygons import box_iou, box_overlaps
-from sightbook.tables import Table
-from sightbook.validation import DataError
 
 Vote = tuple[str, Box]
 """Who drew a box, and the box."""

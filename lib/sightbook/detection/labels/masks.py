@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightbook.data.find_files import ImageFinder
+from sightbook.data.images import image_files
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import Points, polygons_box
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts
-from sightbook.images import image_files
-from sightbook.validation import Report
 
 Mask = NDArray[np.bool_]
 

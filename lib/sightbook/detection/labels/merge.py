@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sightbook.data.images import content_hash
+from sightbook.data.validation import Report
 from sightbook.detection.labels import coco
-from sightbook.files import read_json, write_atomic
-from sightbook.images import content_hash
-from sightbook.validation import Report
+from sightbook.runs.files import read_json, write_atomic
 
 Row = dict[str, Any]
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.images import ImageError, Skipped, open_image
+from sightbook.data.validation import DataError, Fingerprint, Report, keep_origin
 from sightbook.detection.labels import csv_versions
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.coco import write_coco
@@ -27,11 +29,9 @@ from sightbook.detection.labels.read import (
 )
 from sightbook.detection.labels.statistics import split_leaks
 from sightbook.detection.params import PrepareDetection
-from sightbook.files import atomic_file, write_json
-from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import resolve_path
-from sightbook.runs import dataset_folder
-from sightbook.validation import DataError, Fingerprint, Report, keep_origin
+from sightbook.runs.files import atomic_file, write_json
+from sightbook.runs.run import dataset_folder
 
 REPORT = "report.json"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from sightbook.data.find_files import ImageFinder
+from sightbook.data.images import Skipped, image_files, natural_key
+from sightbook.data.validation import DataError, Report, split_by_hash
 from sightbook.detection.labels import csv_versions
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.checks import Drafts, checked_records
@@ -22,8 +24,6 @@ from sightbook.detection.labels.masks import MASKS, read_masks
 from sightbook.detection.labels.statistics import content_key, split_leaks
 from sightbook.detection.labels.voc import read_voc, voc_files
 from sightbook.detection.labels.yolo import is_yolo, read_yolo
-from sightbook.images import Skipped, image_files, natural_key
-from sightbook.validation import DataError, Report, split_by_hash
 
 IMAGES = "images"
 ANNOTATIONS = "annotations.json"

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import plots
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.consensus import Consensus
 from sightbook.detection.labels.statistics import box_sides, copies
 from sightbook.detection.metrics.show import draw_boxes, load_picture
-from sightbook.plot_style import MUTED, PALETTE, WRONG, Plot, empty_plot, style_axes
-from sightbook.tables import Table
-from sightbook.widgets import Browser
+from sightbook.figures import plots
+from sightbook.figures.browser import Browser
+from sightbook.figures.style import MUTED, PALETTE, WRONG, Plot, empty_plot, style_axes
+from sightbook.figures.tables import Table
 
 Image = NDArray[np.uint8]
 Item = TypeVar("Item")

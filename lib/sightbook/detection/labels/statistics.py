@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from sightbook.data.images import content_hash
+from sightbook.data.validation import Report, find_leaks
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
-from sightbook.images import content_hash
-from sightbook.tables import Table
-from sightbook.validation import Report, find_leaks
+from sightbook.figures.tables import Table
 
 SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
 """COCO's classes of sizes: name, least and greatest area in pixels²."""

@@ -14,9 +14,9 @@ import numpy as np
 import yaml
 
 from sightbook.data.find_files import ImageFinder
+from sightbook.data.images import natural_key
+from sightbook.data.validation import Report
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, split_of
-from sightbook.images import natural_key
-from sightbook.validation import Report
 
 LABELS = "labels"
 

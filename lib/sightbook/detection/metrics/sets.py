@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.labels.csv_versions import LATEST
 from sightbook.detection.labels.prepare import read_labels
 from sightbook.detection.labels.statistics import content_key
 from sightbook.detection.params import EvaluateDetection, TrainDetector
-from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import read_json
-from sightbook.validation import DataError, Report
+from sightbook.runs.run import read_json
 
 SPLITS_FILE = "splits.json"
 """Of a run: content of each picture -> train, validation or test, as training had it."""

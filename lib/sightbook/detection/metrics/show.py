@@ -12,6 +12,7 @@ from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from sightbook.data.images import ImageError, open_image
 from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.coco import ALL, CONFIDENCES, RECALLS, BoxEvaluation
 from sightbook.detection.metrics.errors import (
@@ -21,9 +22,8 @@ from sightbook.detection.metrics.errors import (
     confusion_matrix,
     count_errors,
 )
-from sightbook.images import ImageError, open_image
-from sightbook.metrics.intervals import wilson
-from sightbook.plot_style import (
+from sightbook.figures.plots import bars
+from sightbook.figures.style import (
     HEAT,
     INK,
     MUTED,
@@ -36,7 +36,7 @@ from sightbook.plot_style import (
     style_axes,
     title_axes,
 )
-from sightbook.plots import bars
+from sightbook.metrics.intervals import wilson
 
 Image = NDArray[np.uint8]
 Load = Callable[[ImageRecord], Image]

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import encode_image
 from sightbook.detection.labels.annotations import Annotations, Box
 from sightbook.detection.metrics.scoring import Found
 from sightbook.detection.training.loader import ValidationPictures
-from sightbook.files import atomic_file, write_atomic
-from sightbook.images import encode_image
-from sightbook.runs import Run
+from sightbook.runs.files import atomic_file, write_atomic
+from sightbook.runs.run import Run
 
 TRUE, FOUND = (40, 170, 90), (214, 60, 40)
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from sightbook.data.images import ImageError, Skipped, open_image
 from sightbook.detection.labels.annotations import ImageRecord
 from sightbook.detection.training import augment
 from sightbook.detection.training.augment import Example, Image, Mirror, example_of
-from sightbook.images import ImageError, Skipped, open_image
 
 Draw = Callable[[int], tuple[Image, ImageRecord]]
 """Picture number i of an endless series."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.images import ImageError, Skipped, open_image
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.read import folds, read_annotations, read_version, split_annotations
 from sightbook.detection.labels.statistics import content_key
@@ -22,10 +24,8 @@ from sightbook.detection.training.loader import (
     Variation,
     canvas_for,
 )
-from sightbook.images import ImageError, Skipped, open_image
 from sightbook.params import ParameterError, resolve_path
-from sightbook.training_task import is_first_process
-from sightbook.validation import Report
+from sightbook.training.task import is_first_process
 
 SPLITS_FILE = "splits.json"
 """Content of each picture -> its split: what was held back stays so, wherever the files go."""

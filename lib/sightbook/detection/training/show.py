@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import plots
 from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.errors import find_errors
 from sightbook.detection.metrics.show import draw_boxes, fates
@@ -18,10 +17,11 @@ from sightbook.detection.params import TrainDetector
 from sightbook.detection.training.loader import TrainingPictures
 from sightbook.detection.training.sets import DetectionSets
 from sightbook.detection.training.train import data_anchors, detect
-from sightbook.plot_style import PALETTE, Plot, show_image
-from sightbook.plots import histogram
-from sightbook.tables import Table
-from sightbook.training_task import evaluating
+from sightbook.figures import plots
+from sightbook.figures.plots import histogram
+from sightbook.figures.style import PALETTE, Plot, show_image
+from sightbook.figures.tables import Table
+from sightbook.training.task import evaluating
 
 SURE = 0.5
 """Detections below it are left out of pictures."""

@@ -32,12 +32,12 @@ from sightbook.detection.params import TrainDetector
 from sightbook.detection.training.epoch_dump import leave_behind
 from sightbook.detection.training.loader import collate_pictures
 from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets
-from sightbook.files import write_json
 from sightbook.inference.models import find_model
-from sightbook.runs import Run
-from sightbook.training import FitResult, fit, load_weights, seed_everything
-from sightbook.training_task import Task, evaluating, is_first_process
-from sightbook.weights import save_weights
+from sightbook.runs.files import write_json
+from sightbook.runs.run import Run
+from sightbook.training.fit import FitResult, fit, load_weights, seed_everything
+from sightbook.training.task import Task, evaluating, is_first_process
+from sightbook.training.weights import save_weights
 
 WEIGHTS = "detector.safetensors"
 PREDICTIONS_FILE = "predictions.json"

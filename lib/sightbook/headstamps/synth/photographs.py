@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
+from sightbook.data.images import save_image
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord, polygons_box
 from sightbook.headstamps.synth import scenes
 from sightbook.headstamps.synth.heads import MARGIN, SyntheticHead, draw_head
@@ -33,7 +34,6 @@ from sightbook.headstamps.unroll import (
     unroll,
     upside_down,
 )
-from sightbook.images import save_image
 from sightbook.synth import degrade
 from sightbook.synth.backgrounds import draw_background
 

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sightbook.ocr.page import rectangle
+from sightbook.ocr.pages.page import rectangle
 from sightbook.ocr.synth.page_ink import Hand, Image, Mark, Row, Sheet, blend, write, write_turned
 from sightbook.synth import fonts
 

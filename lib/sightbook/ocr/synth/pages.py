@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
-from sightbook.files import atomic_file
+from sightbook.data.validation import Report
 from sightbook.metrics.polygons import polygon_areas
-from sightbook.ocr.hiertext import page_of, write_hiertext
-from sightbook.ocr.page import Page, PageBuilder, Word
+from sightbook.ocr.pages.hiertext import page_of, write_hiertext
+from sightbook.ocr.pages.page import Page, PageBuilder, Word
 from sightbook.ocr.synth import (
     page_faces,
     page_forms,
@@ -33,7 +33,7 @@ from sightbook.ocr.synth import (
 from sightbook.ocr.synth.page_camera import Lie, Look, draw_lie, expose
 from sightbook.ocr.synth.page_ink import Image, Sheet
 from sightbook.ocr.synth.texts import Texts, read_words
-from sightbook.validation import Report
+from sightbook.runs.files import atomic_file
 
 ASCII = "".join(map(chr, range(33, 127)))
 """What random strings are made of unless another alphabet is given."""
