@@ -95,7 +95,9 @@ def notebook(tmp_path: Path) -> Path:
     cells = [nbformat.v4.new_code_cell(source.strip("\n")) for source in CELLS]
     cells[0].metadata["tags"] = ["parameters"]
     path = tmp_path / "own.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    content = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(content, path)
     return path
 
 

@@ -241,6 +241,7 @@ def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets)
         }
     )
     folder = run.path / "finder"
+    folder.mkdir(exist_ok=True)  # another process than the first may come here first
     part = (
         open_run("donut", str(folder), settings, stage="train") if first else Run(folder, "train")
     )
