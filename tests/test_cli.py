@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 from sightbook import cli, notebooks, runs
 from sightbook.cli import UsageError, app, main
@@ -399,6 +401,29 @@ def test_command_lines_that_cannot_be_end_with_2(
     done = predicted("donut", "a.png", *arguments)
     assert done.exit_code == 2
     assert told in done.stderr
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_files_and_models_that_are_not_there_are_told_alike_by_all_lines(
+    name: str, tmp_path: Path
+) -> None:
+    register = tmp_path / "register"
+    register.mkdir()
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(register / "a.png")
+    own = ["--register", str(register)] if name == "docclass" else []
+    missing = str(tmp_path / "missing.png")
+    done = predicted(name, missing, *own)
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert done.stdout == f"{missing}: no such file or folder\n"
+    done = predicted(name, missing, *own, "--json")
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert json.loads(done.stdout).keys() == {"file", "error"}
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(b"no model")
+    for model in ("no-such-run", str(foreign)):
+        done = predicted(name, missing, *own, "--model", model)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert Path(model).name in done.stderr
 
 
 @pytest.mark.parametrize("name", LINES)

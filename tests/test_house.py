@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import sightbook
+from sightbook.lines import LINES
 
 HOUSE = Path(sightbook.__file__).parent
 
-LINES = ("donut", "docclass", "ocr", "defects", "headstamps")
 SHARED = {"defects": "detection", "headstamps": "detection"}
 """What two lines stand on; it is a line to all others."""
 

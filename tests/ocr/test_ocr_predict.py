@@ -52,6 +52,18 @@ def test_words_their_places_and_confidences(models):
     assert 0 < first.confidence <= 1
 
 
+def test_one_folder_or_one_file_says_which_models(models):
+    every = Predictor(models, layout="rules")
+    assert every.files == {
+        task: models / task / "model.onnx" for task in ("detection", "recognition")
+    }
+    one = Predictor(models / "recognition" / "model.onnx", layout="rules")
+    assert one.files["recognition"] == every.files["recognition"]
+    assert one.files["detection"] == model_file("detection")
+    mixed = Predictor(models, model_file("recognition"), "rules", detection=models)
+    assert mixed.files == {**every.files, "recognition": model_file("recognition")}
+
+
 def test_colour_and_grey_are_read_alike(models):
     made, image = predictor(models), two_words()
     assert made.predict(np.stack([image] * 3, 2)).text() == made.predict(image).text()

@@ -117,11 +117,13 @@ class Predictor:
     """Finds words, arranges them in lines and paragraphs, and reads the lines.
 
     Args:
-        detection: as `model_file` takes it.
-        recognition: as `model_file` takes it.
-        layout: as `model_file` takes it; `engine` groups words as the ocrs engine does, `rules` by
+        model: a folder of a model for each task, or one model, which tells its own task; as
+            `model_file` takes it. What it does not hold is the shipped one.
+        recognition: reads lines, in place of what `model` holds; as `model_file` takes it.
+        layout: likewise arranges words; `engine` groups words as the ocrs engine does, `rules` by
             rules of thumb, both without a model. None takes the shipped model, `rules` if there is
             none.
+        detection: likewise finds words.
         beams: texts that the recogniser's beam search keeps; 1 takes the best path.
         boxes: `detected` gives words the rectangles that were detected, `engine` those that the
             engine derives from the characters' positions.
@@ -134,10 +136,11 @@ class Predictor:
 
     def __init__(
         self,
-        detection: str | Path | None = None,
+        model: str | Path | None = None,
         recognition: str | Path | None = None,
         layout: str | Path | None = None,
         *,
+        detection: str | Path | None = None,
         beams: int = 1,
         boxes: Boxes = "detected",
         threads: int | None = 1,
@@ -145,10 +148,14 @@ class Predictor:
         if boxes not in ("detected", "engine"):
             raise ValueError(f"boxes is {boxes!r}; expected 'detected' or 'engine'")
         self.beams, self.boxes = beams, boxes
+        held = _models(model)
+        detection = held.get("detection") if detection is None else detection
+        recognition = held.get("recognition") if recognition is None else recognition
+        layout = held.get("layout") if layout is None else layout
         file = model_file("detection", detection)
+        self._detector, _ = _open(file, "detection", threads)
         self._lines = LineReader(recognition, beams=beams, threads=threads)
         self.files = {"detection": file, "recognition": self._lines.file}
-        self._detector, _ = _open(file, "detection", threads)
         self.alphabet = self._lines.alphabet
         self._judge: LayoutModelFile | None = None
         self._own_layout = str(layout) == ENGINE
@@ -304,8 +311,8 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
     if form and form not in FORMATS:
         raise CommandError(f"format is {form!r}; expected one of {', '.join(FORMATS)}")
     with setting_up():
-        models = _models(options.get("model")) | settings(options, *TASKS)
-        predictor = Predictor(**models, **settings(options, "beams", "boxes", "threads"))
+        own = settings(options, *TASKS, "beams", "boxes", "threads")
+        predictor = Predictor(options.get("model"), **own)
     out, render = options.get("out"), options.get("render")
     printed: list[str] = []
 
@@ -349,8 +356,8 @@ def describe(name: str, page: Page, seconds: float) -> str:
     return f"{name}: {count} words ({seconds:.2f} s)\n\n{page.text()}\n"
 
 
-def _models(model: Any) -> dict[str, Any]:
-    """What `--model` says of each task: a folder of several, or one that tells its own task."""
+def _models(model: str | Path | None) -> dict[str, Path]:
+    """What `model` says of each task: a folder of several, or one that tells its own task."""
     found = {}
     for task in TASKS if model is not None else ():
         with contextlib.suppress(RunError):
