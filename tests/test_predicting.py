@@ -15,6 +15,7 @@ from sightbook.predicting import (
     setting_up,
     settings,
 )
+from sightbook.runs import RunError
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_options_that_are_not_set_are_left_to_the_predictor():
     }
 
 
-@pytest.mark.parametrize("error", [ValueError, TypeError, FileNotFoundError])
+@pytest.mark.parametrize("error", [RunError, ValueError, TypeError, FileNotFoundError])
 def test_what_a_predictor_refuses_is_the_command_lines_fault(error):
     with pytest.raises(CommandError, match="no such model"), setting_up():
         raise error("no such model")
