@@ -1,6 +1,8 @@
 """Picture intake: every kind of file in, an upright RGB array or a named reason out."""
 
+import hashlib
 import multiprocessing
+import os
 import struct
 import subprocess
 import sys
@@ -13,7 +15,14 @@ import pytest
 from PIL import Image
 
 from sightbook import images
-from sightbook.images import ImageError, Skipped, TooManySkipped, iter_images, open_image
+from sightbook.images import (
+    ImageError,
+    Skipped,
+    TooManySkipped,
+    content_hash,
+    iter_images,
+    open_image,
+)
 
 RED, GREEN, BLUE = (200, 30, 40), (20, 160, 60), (30, 50, 190)
 
@@ -306,3 +315,35 @@ def test_intake_stays_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_files_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch):
+    read = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda f, kind: read.append(f.name) or real(f, kind)
+    )
+    file = tmp_path / "a.png"
+    file.write_bytes(b"one")
+    first = content_hash(file)
+    assert content_hash(file) == first == hashlib.sha256(b"one").hexdigest()
+    assert len(read) == 2  # written a moment ago: it could change within the clock's grain
+    os.utime(file, (1e9, 1e9))
+    assert {content_hash(file) for _ in range(3)} == {first}
+    assert len(read) == 3
+    file.write_bytes(b"two")
+    assert content_hash(file) == hashlib.sha256(b"two").hexdigest()
+
+
+def test_what_was_skipped_is_kept_in_a_runs_file_from_then_on(tmp_path):
+    skipped = Skipped(3)
+    skipped.add("a.png", "broken")
+    (tmp_path / "skipped.jsonl").write_text('{"name": "b.png", "reason": "empty"}\n')
+    skipped.keep_in(tmp_path / "skipped.jsonl")
+    skipped.add("c.png", "no image")
+    other = Skipped(3, tmp_path / "skipped.jsonl")
+    assert (
+        dict(other) == dict(skipped) == {"a.png": "broken", "b.png": "empty", "c.png": "no image"}
+    )
+    skipped.keep_in(tmp_path / "skipped.jsonl")
+    assert len((tmp_path / "skipped.jsonl").read_text().splitlines()) == 3

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import multiprocessing
@@ -315,7 +316,9 @@ def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
     exact = {"batch_size": 20, "ema_decay": 0, "epochs": 1}
     large = PARAMS.model_copy(update=exact)
     small = large.model_copy(update={"batch_size": 10, "accumulate": 2})
-    one, two = train("large", large, PlainTask())[0], train("small", small, PlainTask())[0]
+    first = PlainTask()
+    one = train("large", large, copy.deepcopy(first))[0]
+    two = train("small", small, first)[0]
     weights = [checkpoint_of(run)["state_dict"]["model.weight"] for run in (one, two)]
     assert torch.allclose(*weights, atol=1e-6)
     rows = [[row for row in run.history() if "epoch" not in row] for run in (one, two)]

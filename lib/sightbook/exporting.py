@@ -27,8 +27,7 @@ class ExportModel(Parameters):
     samples: int = Field(8, ge=1, description="real inputs on which parity is measured")
     int8: bool = Field(True, description="also write and measure an int8 variant")
     weights: Literal["fp16", "fp32"] = Field(
-        "fp16",
-        description="how model.onnx stores its weights; it computes in fp32, scores within 1e-3",
+        "fp16", description="how model.onnx stores its weights: fp16 or fp32"
     )
     opset: int = Field(17, ge=17, le=22, description="ONNX operator set")
     repeats: int = Field(10, ge=1, description="timed runs for the latency figures")

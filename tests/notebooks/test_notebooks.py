@@ -78,6 +78,30 @@ def test_the_next_code_cell_checks_the_parameters(notebook: NotebookNode) -> Non
     assert f"{model.__name__}.from_namespace(globals())" in cells[position + 1]
 
 
+def test_no_cell_takes_the_name_of_a_parameter_that_the_cell_shows(notebook: NotebookNode) -> None:
+    """Else the cell that checks the parameters could not be run a second time."""
+    model = parameters_model(notebook)
+    if model is None:
+        pytest.skip("takes no parameters")
+    shown = {*(model.shown or model.model_fields)} - {"run"}
+    cells = code(notebook)
+    for source in cells[cells.index(parameters_cell(notebook) or "") + 1 :]:
+        made = [node for node in python(source).body if isinstance(node, ast.Assign)]
+        names = {name.id for node in made for name in node.targets if isinstance(name, ast.Name)}
+        assert not names & shown
+
+
+def test_a_parameters_cell_shows_fifteen_at_most(notebook: NotebookNode) -> None:
+    model = parameters_model(notebook)
+    if model is None:
+        pytest.skip("takes no parameters")
+    assert len(model.shown or model.model_fields) <= 15
+    if model.shown:  # and the next cell shows all of them
+        cells = code(notebook)
+        position = cells.index(parameters_cell(notebook) or "")
+        assert cells[position + 1].splitlines()[-1] == "params"
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_experiment_fits_its_notebook(path: Path) -> None:
     # params/<line>/<name>.yaml is for the training notebook, <name>.<stage>.yaml for another;

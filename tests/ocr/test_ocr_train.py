@@ -28,7 +28,7 @@ from sightbook.ocr.recognition import load_recognizer
 from sightbook.ocr.synth.lines import LineSettings
 from sightbook.ocr.synth.pages import render_page
 from sightbook.params import ParameterError
-from sightbook.runs import RunError
+from sightbook.runs import RunError, open_run
 from sightbook.weights import save_weights
 
 RECOGNITION = {
@@ -160,6 +160,34 @@ def test_data_without_usable_lines_is_refused(tmp_path):
     params = TrainRecognition(data=str(labelled(tmp_path / "data")), alphabet="chars:xyz")
     with pytest.raises(ParameterError, match="gives 0 lines to train"):
         train_recognition.training_lines(params, "xyz")
+
+
+def test_what_is_handed_in_is_used_and_nothing_is_read_again(tmp_path, monkeypatch):
+    data = labelled(tmp_path / "data", 6)
+    params = TrainRecognition(
+        data=str(data), alphabet="chars: 12345", validation=0.3, **{**RECOGNITION, "epochs": 1}
+    )
+    run = open_run("ocr", str(tmp_path / "run"), params, stage="train")
+    model = train_recognition.build_recognizer(params)
+    sets = train_recognition.training_lines(params, model.alphabet)
+    (data / "images" / "p0.png").write_bytes(b"")  # found broken later, by the training
+    for name in ("read_dataset", "build_recognizer", "fingerprint"):
+        monkeypatch.setattr(train_recognition, name, None)
+    task = train_recognition.RecognitionTask(model)
+    before = model.head.weight.detach().clone()
+    train_recognition.train(params, run, task=task, sets=sets)
+    assert not torch.equal(model.head.weight, before)
+    record = json.loads((run.path / "run.json").read_text())
+    assert record["dataset"] == sets.fingerprint
+    assert record["lines"] == sets.counts
+    assert "p0.png" in (run.path / "skipped.jsonl").read_text()
+
+
+def test_weights_follow_from_the_seed_whatever_was_drawn_before():
+    params = TrainRecognition(size="tiny", seed=3)
+    first = train_recognition.build_recognizer(params).head.weight
+    torch.rand(5)
+    assert torch.equal(train_recognition.build_recognizer(params).head.weight, first)
 
 
 def test_labelled_pages_are_split_and_counted(tmp_path):

@@ -1,6 +1,8 @@
 """Training of both detection lines: learning, exact resume, negatives, folds, leavings."""
 
+import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -282,6 +284,24 @@ def test_folds_give_mean_and_deviation_and_keep_groups_apart(spots, outputs):
     # each picture is held back once
     assert held[0].isdisjoint(held[1])
     assert len(held[0] | held[1]) == 12
+
+
+def test_every_picture_is_hashed_once(spots, monkeypatch):
+    files = [*spots.rglob("*.png"), *spots.rglob("*.jpg")]
+    for file in files:
+        os.utime(file, (1e9, 1e9))  # written long ago, as a user's are
+    hashed = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, kind: hashed.append(file.name) or real(file, kind)
+    )
+    params = TrainDefects(run="once", data=str(spots), **SMALL)
+    run = open_run("defects", "once", params, stage="train")
+    sets = defects_train.training_images(params)
+    task = train.DetectionTask(train.build_detector(params, sets), sets)
+    defects_train.train(params, run, task, sets)
+    assert sorted(hashed) == sorted(map(str, files))
+    assert json.loads((run.path / "run.json").read_text())["dataset"]["files"] == len(files)
 
 
 def test_more_folds_than_groups_are_refused(spots):
