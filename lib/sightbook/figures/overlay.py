@@ -27,7 +27,7 @@ def draw_labelled(
     Args:
         image: uint8 RGB ``[H, W, 3]``; left as it is.
         outlines: corners ``[n, 2]``, x and y in the image's pixels.
-        texts: one for each outline; an empty one is not written.
+        texts: one for each outline, of one line or several; an empty one is not written.
         color: red, green and blue, 0 to 255.
 
     Returns:
@@ -42,7 +42,7 @@ def draw_labelled(
         draw.line([*points, points[0]], fill=color, width=unit)
         if not text:
             continue
-        left, _, right, bottom = font.getbbox(text)
+        left, _, right, bottom = draw.multiline_textbbox((0, 0), text, font=font)
         x = min(max(0.0, min(x for x, _ in points)), max(0.0, image.shape[1] - (right - left)))
         y = max(0.0, min(y for _, y in points) - bottom - unit)
         draw.rectangle((x, y, x + right - left, y + bottom + unit), fill=color)

@@ -369,8 +369,10 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
 
 def draw_zone(image: Pixels, reading: ZoneReading) -> Pixels:
     """The zone's lines outlined and what was read above them; red where the zone is not valid."""
-    color = GOOD if reading.valid else BAD
-    return draw_labelled(image, list(reading.quads), reading.lines, color)
+    # all lines above the topmost, so that none covers another
+    quads = sorted(reading.quads, key=lambda quad: float(quad[:, 1].min()))
+    texts = ["\n".join(reading.lines), *[""] * len(quads)][: len(quads)]
+    return draw_labelled(image, quads, texts, GOOD if reading.valid else BAD)
 
 
 def describe(name: str, reading: ZoneReading) -> str:
