@@ -303,7 +303,7 @@ def test_the_threshold_goes_into_the_model(tmp_path, monkeypatch):
             pictures = np.stack(list(images)).transpose(0, 3, 1, 2).astype(np.float32) / 255
             return self.session.run(["feats"], {"img": pictures})[0]
 
-    stubs = {"exporting": {"ensure_package": lambda run: run}, "predict": {"Predictor": Reader}}
+    stubs = {"export": {"ensure_package": lambda run: run}, "predict": {"Predictor": Reader}}
     for name, contents in stubs.items():
         stub = SimpleNamespace(**contents)
         monkeypatch.setitem(sys.modules, f"sightbook.docclass.{name}", stub)

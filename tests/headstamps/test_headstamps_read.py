@@ -31,7 +31,7 @@ from sightbook.headstamps.words import (
     side_word,
 )
 from sightbook.ocr import LineReader, LineText
-from sightbook.runs import RunError
+from sightbook.runs.run import RunError
 
 SIZE = (400, 400)
 

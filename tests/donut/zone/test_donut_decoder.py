@@ -194,9 +194,9 @@ def test_prediction_side_never_imports_torch(zone, tmp_path):
     encoder, decoder = export_reader(reader, tmp_path)
     code = (
         "import sys, numpy as np\n"
-        "from sightbook import onnx\n"
-        "from sightbook import ctc\n"
-        "from sightbook.donut import decoding, mrz, rescoring\n"
+        "from sightbook.inference import ctc, onnx\n"
+        "from sightbook.donut.mrz import build as mrz\n"
+        "from sightbook.donut.zone import decoder as decoding, rescoring\n"
         "encoded = decoding.encode(onnx.session(sys.argv[1]), np.zeros((2, 1, 32, 640), 'f4'))\n"
         "decoder = decoding.Decoder(onnx.session(sys.argv[2]))\n"
         "lines = [('MRVB', 0), ('MRVB', 1)]\n"

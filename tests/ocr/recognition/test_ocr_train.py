@@ -46,8 +46,8 @@ def run_script(folder, part, name, kill_at, given):
     return train_in_process(
         folder,
         "ocr",
-        train=f"sightbook.ocr.train_{part}.train",
-        task=f"sightbook.ocr.train_{part}.{part.title()}Task",
+        train=f"sightbook.ocr.{part}.train.train",
+        task=f"sightbook.ocr.{part}.train.{part.title()}Task",
         params=f"sightbook.ocr.params.Train{part.title()}",
         given={"run": name, **given},
         kill_at=kill_at,
