@@ -13,9 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from sightbook import onnx
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.registry import Registry
+from sightbook.inference import onnx
 from sightbook.inference.models import find_model
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sightbook.images import open_image
-from sightbook.ocr import tesseract
-from sightbook.ocr.alphabet import PRESETS
-from sightbook.ocr.data import read_dataset
-from sightbook.ocr.predict import Predictor
+from sightbook.data.images import open_image
+from sightbook.ocr.inference import tesseract
+from sightbook.ocr.inference.predict import Predictor
+from sightbook.ocr.pages.read import read_dataset
+from sightbook.ocr.recognition.alphabet import PRESETS
 from sightbook.ocr.synth.lines import LineSettings, render_line
 from sightbook.ocr.synth.pages import render_page
 
@@ -48,19 +48,19 @@ def drawing(count: int) -> None:
 def training(steps: int, threads: int) -> None:
     import torch
 
-    from sightbook.ocr.detection import DetectionConfig, DetectionModel, detection_loss
-    from sightbook.ocr.detection_data import DrawnPages, collate_crops
-    from sightbook.ocr.line_data import DrawnLines, collate_lines, width_buckets
-    from sightbook.ocr.recognition import Recognizer, RecognizerConfig
-    from sightbook.training_params import FitParams
-    from sightbook.training_task import resolve_precision
+    from sightbook.ocr.detection.data import SyntheticPages, collate_crops
+    from sightbook.ocr.detection.model import DetectionConfig, DetectionModel, detection_loss
+    from sightbook.ocr.recognition.data import SyntheticLines, collate_lines, width_buckets
+    from sightbook.ocr.recognition.model import Recognizer, RecognizerConfig
+    from sightbook.training.params import FitParams
+    from sightbook.training.task import resolve_precision
 
     torch.set_num_threads(threads)
     bf16 = resolve_precision(FitParams()) == "bf16-mixed"
     precision = "bf16" if bf16 else "fp32"
-    lines = DrawnLines(32 * steps, 0, LineSettings())
+    lines = SyntheticLines(32 * steps, 0, LineSettings())
     batches = width_buckets(lines, 0)(0, 32)
-    pages = DrawnPages(4 * steps, 0, 320, 3.0, "embedded", "")
+    pages = SyntheticPages(4 * steps, 0, 320, 3.0, "embedded", "")
     for name, model, data in (
         ("recogniser small, lines", Recognizer(RecognizerConfig(PRESETS["ocrs"], "small")), lines),
         ("detector small, pages of 800x600", DetectionModel(DetectionConfig("small")), pages),

@@ -3,10 +3,11 @@
 One CPU thread. Run by hand: `python benchmarks/bench_reading.py`.
 """
 
-from sightbook.donut import exporting, reader
+from sightbook.donut.zone import export as exporting
+from sightbook.donut.zone import task as reader
+from sightbook.figures.tables import Table
 from sightbook.params import repository_root
-from sightbook.tables import Table
-from sightbook.weights import weights_file
+from sightbook.training.weights import weights_file
 
 REFERENCE = repository_root() / "outputs" / "reference" / "donut"
 REPEATS = 30

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import torch
 
-from sightbook.runs import open_run
+from sightbook.runs.run import open_run
 
 
 def _train(

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sightbook.runs import Run
-from sightbook.training_params import FitParams
+from sightbook.runs.run import Run
+from sightbook.training.params import FitParams
 
 
 def two_numbers(params: FitParams, run: Run) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def interrupts_its_caller(params: FitParams, run: Run) -> dict[str, Any]:
 
 def trains(params: FitParams, run: Run) -> dict[str, Any]:
     import torch
-
-    from sightbook.training import fit, seed_everything
     from test_training import PlainTask, Points
+
+    from sightbook.training.fit import fit, seed_everything
 
     class Kept(PlainTask):
         def on_train_end(self) -> None:

@@ -17,11 +17,13 @@ from click.testing import CliRunner, Result
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from sightbook import cli, notebooks, runs
+from sightbook import cli
 from sightbook.cli import UsageError, app, main
+from sightbook.inference.command import CommandError, Option
 from sightbook.lines import LINES, LineError, line_module
-from sightbook.predicting import CommandError, Option
-from sightbook.runs import read_json
+from sightbook.runs import notebooks
+from sightbook.runs import run as runs
+from sightbook.runs.run import read_json
 
 BIN = Path(sys.executable).parent
 MODEL = """
@@ -39,7 +41,7 @@ run: str = ""  # name
 fate: str = "ends"  # ends, raises, is killed or told"""
 SET_UP = """\
 import os, signal, sys, threading
-from sightbook.runs import open_run
+from sightbook.runs.run import open_run
 from tiny_params import Tiny
 
 params = Tiny.from_namespace(globals())"""

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from sightbook.doctor import read_constraints
+from sightbook.runs.doctor import read_constraints
 
 ROOT = Path(__file__).parents[1]
 USERS_LIST = {

@@ -15,7 +15,7 @@ import click
 import sightbook
 from sightbook.lines import LINES, LineError, line_module
 from sightbook.params import ParameterError, read_yaml, repository_root
-from sightbook.runs import RunError
+from sightbook.runs.run import RunError
 
 
 class UsageError(RuntimeError):
@@ -94,7 +94,8 @@ def run(
 
 def _run_notebook(name: str, given: dict[str, Any], command: str, out: Path | None = None) -> int:
     """Run one notebook, write its report, say where everything is; return the exit code."""
-    from sightbook import notebooks, report, runs
+    from sightbook.runs import notebooks, report
+    from sightbook.runs import run as runs
 
     path = notebooks.find_notebook(name)
     with notebooks.environment({runs.OUTPUTS: str(out.resolve())} if out else {}):
@@ -120,7 +121,8 @@ def demo(line: str) -> None:
     networks each is trained by its TASK_demo.yaml as run 'demo_TASK'. A demo that was cut off goes
     on; a complete one starts anew.
     """
-    from sightbook import notebooks, report, runs
+    from sightbook.runs import notebooks, report
+    from sightbook.runs import run as runs
 
     steps = _walk(line)
     outputs = runs.outputs_root() / line
@@ -161,7 +163,7 @@ def _walk(line: str) -> list[_Step]:
     Raises:
         UsageError: the line has no notebooks.
     """
-    from sightbook import notebooks
+    from sightbook.runs import notebooks
 
     root = repository_root()
     folder = root / "params" / line
@@ -202,8 +204,8 @@ def params(notebook: str) -> None:
 
     First those that its parameters cell shows, then all others; -p and -f take every one.
     """
-    from sightbook import notebooks
     from sightbook.params import other_parameters_source
+    from sightbook.runs import notebooks
 
     path = notebooks.find_notebook(notebook)
     content = notebooks.read_notebook(path)
@@ -318,7 +320,7 @@ def predict(
       sightbook predict defects road.jpg --json --model potholes
       sightbook predict headstamps bases.jpg --render drawn/ --strips strips/
     """
-    from sightbook.predicting import CommandError
+    from sightbook.inference.command import CommandError
 
     module = line_module(line, "predict")
     options |= _older_spelling(ctx, line, others, module.OPTIONS)
@@ -372,7 +374,7 @@ def _older_spelling(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def runs(line: str | None, as_json: bool) -> None:
     """List the runs, of LINE or of all, oldest first: when, name, stages and their status."""
-    from sightbook.runs import list_runs, outputs_root, read_json, status_of
+    from sightbook.runs.run import list_runs, outputs_root, read_json, status_of
 
     folders = list_runs(line)
     if not folders and not as_json:
@@ -398,8 +400,8 @@ def report(run: str) -> None:
 
     It is one file that opens offline.
     """
-    from sightbook.report import write_report
-    from sightbook.runs import find_run
+    from sightbook.runs.report import write_report
+    from sightbook.runs.run import find_run
 
     line, _, name = run.rpartition("/")
     if not Path(run).is_dir() and not line:
@@ -414,7 +416,7 @@ def doctor() -> None:
     Says of each what was found and, if something is missing, what to do. The exit code is 1 if
     something is missing that every notebook needs.
     """
-    from sightbook.doctor import examine, show
+    from sightbook.runs.doctor import examine, show
 
     findings = examine()
     print(show(findings))

@@ -12,17 +12,17 @@ from types import ModuleType
 
 LINES: dict[str, dict[str, str]] = {
     "donut": {
-        "predict": "sightbook.donut.predict",
-        "export": "sightbook.donut.exporting",
+        "predict": "sightbook.donut.zone.predict",
+        "export": "sightbook.donut.zone.export",
     },
     "docclass": {
         "predict": "sightbook.docclass.predict",
-        "export": "sightbook.docclass.exporting",
+        "export": "sightbook.docclass.export",
         "export_params": "sightbook.docclass.params:ExportDocclass",
     },
     "ocr": {
-        "predict": "sightbook.ocr.predict",
-        "export": "sightbook.ocr.exporting",
+        "predict": "sightbook.ocr.inference.predict",
+        "export": "sightbook.ocr.inference.export",
         "export_params": "sightbook.ocr.params:ExportOcr",
     },
     "defects": {
@@ -38,8 +38,8 @@ LINES: dict[str, dict[str, str]] = {
 """By line and by what is asked for:
 
 - `predict`: module with `Predictor`, `OPTIONS` and `command(files, options) -> exit code`, free of
-  torch (:mod:`sightbook.predicting`)
-- `export`: module with `export_run(run, params) -> Exported` (:mod:`sightbook.exporting`)
+  torch (:mod:`sightbook.inference.command`)
+- `export`: module with `export_run(run, params) -> Exported` (:mod:`sightbook.inference.export`)
 - `export_params`: ``module:Class``, an `ExportModel` with parameters of the line's own; may be left
   out
 - `shipped`: of several shipped models the one that `reference` means

@@ -24,9 +24,9 @@ from sightbook.detection.inference.predict import (
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import Box
 from sightbook.headstamps import predict as predict_headstamps
+from sightbook.inference.command import CommandError
 from sightbook.lines import LineError
-from sightbook.ocr.engine import LineText
-from sightbook.predicting import CommandError
+from sightbook.ocr.inference.engine import LineText
 
 
 def picture(*cells, size=(64, 48)):

@@ -2,7 +2,7 @@
 
 import torch
 
-from sightbook import onnx
+from sightbook.inference import onnx
 
 CELL = 16
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from sightbook.data.images import save_image
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.training.augment import Example
-from sightbook.images import save_image
 
 BRIGHT = 200
 

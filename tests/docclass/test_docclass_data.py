@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped, TooManySkipped
+from sightbook.data.validation import DataError, Report
 from sightbook.docclass import data
 from sightbook.docclass.data import pool, read_classes, write_classes
 from sightbook.docclass.synth.templates import render_template
-from sightbook.images import Skipped, TooManySkipped
-from sightbook.validation import DataError, Report
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightbook import onnx
+from sightbook.data.images import Skipped
 from sightbook.docclass import evaluate, evaluation_sets, show
 from sightbook.docclass.evaluate import MODEL, PIXELS
 from sightbook.docclass.evaluation_sets import (
@@ -24,9 +24,9 @@ from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.search_metrics import search
 from sightbook.docclass.store import STORE_SIDE, Store, join
 from sightbook.docclass.synth.views import FACTORS, plain_pixels
-from sightbook.files import plain
-from sightbook.images import Skipped
+from sightbook.inference import onnx
 from sightbook.params import ParameterError
+from sightbook.runs.files import plain
 
 
 def drawn(seed, index, side=STORE_SIDE):
@@ -197,7 +197,7 @@ def test_the_rate_at_all_types_is_the_realised_one(result):
 def test_outcomes_add_up(result):
     done = result.figures[MODEL].realised
     assert sum(
-        s["value"] for s in (done.right, done.kin, done.wrong, done.rejected)
+        s["value"] for s in (done.right, done.same_family, done.wrong, done.rejected)
     ) == pytest.approx(1)
 
 

@@ -9,18 +9,18 @@ import onnx as onnx_library
 import pytest
 import torch
 
-from sightbook import onnx
-from sightbook.docclass import exporting
-from sightbook.docclass.export import OnnxOptions, export_embedder, fingerprint, quantize_static
+from sightbook.docclass import export as exporting
+from sightbook.docclass.graph import OnnxOptions, export_embedder, fingerprint, quantize_static
 from sightbook.docclass.model import Embedder, EmbedderConfig
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.predict import Predictor
 from sightbook.docclass.store import synthetic_store
 from sightbook.docclass.synth.views import views_of
-from sightbook.exporting import ExportModel, export
+from sightbook.inference import onnx
+from sightbook.inference.export import ExportModel, export
 from sightbook.params import ParameterError, repository_root
-from sightbook.runs import open_run
-from sightbook.weights import save_weights
+from sightbook.runs.run import open_run
+from sightbook.training.weights import save_weights
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from sightbook.docclass.predict import Predictor, command
 from sightbook.docclass.quad import find_quads, straighten
 from sightbook.docclass.registry import Registry, RegistryError
 from sightbook.docclass.synth.views import render_view
-from sightbook.predicting import CommandError
-from sightbook.runs import RunError
+from sightbook.inference.command import CommandError
+from sightbook.runs.run import RunError
 
 
 def artwork(seed, size=(160, 100)):

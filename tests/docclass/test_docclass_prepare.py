@@ -5,13 +5,13 @@ import json
 import pytest
 from PIL import Image
 
+from sightbook.data.images import TooManySkipped
+from sightbook.data.validation import DataError
 from sightbook.docclass.data import pool
 from sightbook.docclass.params import PrepareDocclass
 from sightbook.docclass.prepare import prepare
 from sightbook.docclass.synth.templates import render_template
-from sightbook.images import TooManySkipped
 from sightbook.params import ParameterError
-from sightbook.validation import DataError
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import ImageError, Skipped
 from sightbook.docclass import store
 from sightbook.docclass.data import TemplateClass
-from sightbook.images import ImageError, Skipped
 
 
 def picture(path, size, colour):

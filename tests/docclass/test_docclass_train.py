@@ -15,8 +15,8 @@ from sightbook.docclass.model import Embedder, EmbedderConfig, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store
 from sightbook.params import ParameterError
-from sightbook.runs import RunError, open_run
-from sightbook.weights import save_weights
+from sightbook.runs.run import RunError, open_run
+from sightbook.training.weights import save_weights
 
 SMALL = {
     "templates": 6,

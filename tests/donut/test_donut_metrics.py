@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightbook.donut.json_metrics import (
+from sightbook.donut.metrics import (
+    CharacterConfusion,
+    FindingMetric,
+    JsonMetric,
+    ReadingMetric,
+    score_zone,
+)
+from sightbook.donut.page.metrics import (
     Node,
     field_matches,
     flatten,
@@ -16,13 +23,6 @@ from sightbook.donut.json_metrics import (
     tree,
     tree_accuracy,
     tree_edit_distance,
-)
-from sightbook.donut.metrics import (
-    CharacterConfusion,
-    FindingMetric,
-    JsonMetric,
-    ReadingMetric,
-    score_zone,
 )
 from sightbook.metrics.bootstrap import values_of
 

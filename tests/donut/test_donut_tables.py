@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from sightbook.donut import mrz, mrz_names
+from sightbook.donut.mrz import build as mrz
+from sightbook.donut.mrz import names as mrz_names
 from sightbook.donut.synth import names, people, wording
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sightbook.onnx import write_metadata
+from sightbook.inference.onnx import write_metadata
 
 
 def write_bar_reader(file, **facts):

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.sets import Sets
-from sightbook.files import plain
 from sightbook.headstamps.evaluate import AS_READ, FOUND, TRUE, evaluate, evaluation_sets
 from sightbook.headstamps.params import EvaluateHeadstamps, TrainHeadstamps
 from sightbook.headstamps.unroll import Ellipse
-from sightbook.images import Skipped
-from sightbook.ocr.engine import LineText
-from sightbook.validation import Report
+from sightbook.ocr.inference.engine import LineText
+from sightbook.runs.files import plain
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ def test_generated_headstamps_have_text_to_be_read(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "params.yaml").write_text(TrainHeadstamps(size=128).to_yaml())
-    settings = EvaluateHeadstamps(pictures=3)
+    settings = EvaluateHeadstamps(images=3)
     sets = evaluation_sets(settings, run, ("casing", "primer"), Report(), Skipped(0))
     assert len(sets.test.records) == 3
     assert sets.calibration is None  # there is no operating point to choose

@@ -1,7 +1,5 @@
 """Figures of outlines and readings, held against cases counted by hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,8 +15,9 @@ from sightbook.headstamps.metrics import (
 )
 from sightbook.headstamps.read import Head, find_outlines
 from sightbook.headstamps.unroll import Ellipse
+from sightbook.params import repository_root
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "headstamps"
+DATA = repository_root().parent / "shared" / "data" / "headstamps"
 
 LEFT, RIGHT = Ellipse(100, 100, 60, 60), Ellipse(300, 100, 60, 60)
 

@@ -31,6 +31,7 @@ from sightbook.headstamps.words import (
     side_word,
 )
 from sightbook.ocr import LineReader, LineText
+from sightbook.runs import RunError
 
 SIZE = (400, 400)
 
@@ -334,7 +335,7 @@ def test_the_recogniser_says_what_it_expects(bars, tmp_path):
     other = write_bar_reader(tmp_path / "other.onnx", task="detection")
     with pytest.raises(ValueError, match=r"expected a model of ocr for recognition.*detection"):
         LineReader(other)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(RunError, match=r"none\.onnx"):
         LineReader(tmp_path / "none.onnx")
 
 
@@ -404,10 +405,10 @@ def test_every_step_is_drawn(bars):
 
 
 def test_strips_to_train_on_are_lines_that_the_ocr_line_reads_back(tmp_path):
-    from sightbook.images import Skipped, open_image
-    from sightbook.ocr.alphabet import PRESETS, Encoder
-    from sightbook.ocr.data import read_dataset
-    from sightbook.ocr.line_data import PageLines
+    from sightbook.data.images import Skipped, open_image
+    from sightbook.ocr.pages.read import read_dataset
+    from sightbook.ocr.recognition.alphabet import PRESETS, Encoder
+    from sightbook.ocr.recognition.data import PageLines
 
     pages = write_strips(tmp_path, 8, seed=9, workers=1)
     samples = {i: render_strip(9, i) for i in range(8)}
@@ -417,7 +418,7 @@ def test_strips_to_train_on_are_lines_that_the_ocr_line_reads_back(tmp_path):
     dataset = read_dataset(tmp_path)
     assert not dataset.report.problems and not list(dataset.skipped)
     lines = PageLines(
-        dataset.pages, Encoder(PRESETS["ocrs"], "skip"), shaky=False, skipped=Skipped(0)
+        dataset.pages, Encoder(PRESETS["ocrs"], "skip"), jitter=False, skipped=Skipped(0)
     )
     assert len(lines) == len(kept)
     by_text = {sample.text: sample.image for sample in kept.values()}

@@ -6,7 +6,7 @@ from sightbook.detection.labels.annotations import Box, polygons_box
 from sightbook.headstamps.read import Head, Outline
 from sightbook.headstamps.unroll import Ellipse, unroll
 from sightbook.headstamps.words import Word
-from sightbook.ocr.engine import LineText
+from sightbook.ocr.inference.engine import LineText
 
 CASE = Ellipse(200, 200, 150, 150)
 

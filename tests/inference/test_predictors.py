@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sightbook import defects, docclass, donut, headstamps, ocr
-from sightbook.images import ImageError, as_pixels, iter_pixels
+from sightbook.data.images import ImageError, as_pixels, iter_pixels
 
 TEMPLATES = 2
 ONE_THREAD = {"threads": 1}

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from sightbook.notebooks import parameters_cell, parameters_model
 from sightbook.params import check_parameters_cell, read_yaml, repository_root
+from sightbook.runs.notebooks import parameters_cell, parameters_model
 
 ROOT = repository_root()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sightbook.onnx import write_metadata
+from sightbook.inference.onnx import write_metadata
 
 ALPHABET = " ab"
 LETTERS = {"a": (255, 64), "b": (64, 255)}

@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sightbook.files import write_atomic
+from sightbook.runs.files import write_atomic
 
 JOURNAL = ".drawn.jsonl"
 """The journal's name in a data set's folder: hidden, and gone when the data set is whole."""

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightbook import onnx
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.defects.params import EvaluateDefects, PrepareDefects, TrainDefects
 from sightbook.defects.predict import Predictor
 from sightbook.defects.prepare import draw, least_side
@@ -31,10 +32,9 @@ from sightbook.detection.metrics.image import (
     operating_point,
 )
 from sightbook.detection.metrics.sets import Sets, generated_side
-from sightbook.images import Skipped
+from sightbook.inference import onnx
 from sightbook.metrics.bootstrap import format_figure
-from sightbook.runs import dataset_folder
-from sightbook.validation import Report
+from sightbook.runs.run import dataset_folder
 
 SUMMARY = ("AP", "AP50", "AP75", "AR_100")
 SUMMARY_OF_IMAGES = ("recall", "specificity", "precision", "accuracy")
@@ -86,8 +86,8 @@ class Evaluation:
             "images": self.decision.metrics,
             "operating_point": None if self.point is None else self.point.to_dict(),
             "errors": {"confidence": self.confidence, **count_errors(self.errors)},
-            "intervals_over": "pictures" if self.detections.units is None else "groups",
-            "seconds_a_picture": self.detections.seconds_a_picture,
+            "intervals_over": "images" if self.detections.units is None else "groups",
+            "seconds_per_image": self.detections.seconds_per_image,
             "skipped": self.skipped,
             "problems": self.problems,
         }
@@ -168,7 +168,7 @@ def _generated(trained: TrainDefects, seed: int, count: int) -> Annotations:
     settings = PrepareDefects.parse(
         {
             "name": name,
-            "pictures": count,
+            "images": count,
             "seed": seed,
             "workers": 0,
             "kind": trained.kind,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sightbook.cards import read_records
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.defects.evaluate import evaluation_sets
 from sightbook.defects.params import EvaluateDefects
 from sightbook.detection.inference.card import model_card
 from sightbook.detection.inference.export import export_detection
 from sightbook.detection.inference.predict import UNCALIBRATED
 from sightbook.detection.labels.annotations import Annotations
-from sightbook.exporting import Exported, ExportModel
-from sightbook.images import Skipped
-from sightbook.onnx import read_metadata
-from sightbook.validation import Report
+from sightbook.inference.cards import read_records
+from sightbook.inference.export import Exported, ExportModel
+from sightbook.inference.onnx import read_metadata
 
 PURPOSE = "Finds defects on photographs of surfaces, and calls each picture defective or clean."
 
@@ -29,10 +29,10 @@ CAUTION = (
 
 def export_run(run: Path, params: ExportModel) -> Exported:
     """Export a run into its own folder; see `export_detection`."""
-    return export_detection(run, params, EvaluateDefects.line, known_pictures, card)
+    return export_detection(run, params, EvaluateDefects.line, known_images, card)
 
 
-def known_pictures(run: Path, labels: Sequence[str]) -> Annotations:
+def known_images(run: Path, labels: Sequence[str]) -> Annotations:
     """Pictures that the run did not train on: of its own data, else generated ones."""
     params = EvaluateDefects.parse({"run": str(run), "part": "validation"})
     return evaluation_sets(params, run, labels, Report(), Skipped(10**6)).test

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightbook.data.images import ImageLike, as_pixels, iter_pixels
 from sightbook.detection.inference.overlay import draw_detections
 from sightbook.detection.inference.predict import (
     MIN_SCORE,
@@ -24,8 +25,7 @@ from sightbook.detection.inference.predict import (
     box_dict,
 )
 from sightbook.detection.labels.annotations import Box
-from sightbook.images import ImageLike, as_pixels, iter_pixels
-from sightbook.predicting import Option, predict_files, setting_up, settings
+from sightbook.inference.command import Option, predict_files, setting_up, settings
 
 LINE = "defects"
 

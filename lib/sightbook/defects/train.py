@@ -12,7 +12,7 @@ from sightbook.detection.training.augment import Image
 from sightbook.detection.training.loader import Generator
 from sightbook.detection.training.sets import DetectionSets, detection_sets
 from sightbook.detection.training.train import DetectionTask, build_detector, train_detector
-from sightbook.runs import Run
+from sightbook.runs.run import Run
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
     """
     sets = training_images(params) if sets is None else sets
     if task is None:
-        task = DetectionTask(build_detector(params, sets), sets, params.leavings)
+        task = DetectionTask(build_detector(params, sets), sets, params.epoch_dumps)
     return train_detector(params, run, task, sets)
 
 

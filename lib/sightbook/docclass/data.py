@@ -14,12 +14,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sightbook.data.images import ImageError, Skipped, content_hash, image_files, open_image
+from sightbook.data.validation import DataError, Report, split_by_hash
 from sightbook.docclass import families
 from sightbook.docclass.families import FamilyLink, Signature, find_families, signature
-from sightbook.files import read_json, write_json
-from sightbook.images import ImageError, Skipped, content_hash, image_files, open_image
-from sightbook.runs import outputs_root
-from sightbook.validation import DataError, Report, split_by_hash
+from sightbook.runs.files import read_json, write_json
+from sightbook.runs.run import outputs_root
 
 CLASSES_FILE = "classes.json"
 SPLITS_FILE = "splits.json"

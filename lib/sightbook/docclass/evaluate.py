@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import onnx
+from sightbook.data.images import Skipped
 from sightbook.docclass.evaluation_sets import (
     Image,
     Sets,
@@ -43,7 +43,7 @@ from sightbook.docclass.search_metrics import (
 )
 from sightbook.docclass.store import Store
 from sightbook.docclass.synth.views import plain_pixels, views_of
-from sightbook.images import Skipped
+from sightbook.inference import onnx
 from sightbook.metrics.bootstrap import Figure, format_figure
 
 MODEL, PIXELS = "model", "plain pixels"
@@ -207,7 +207,7 @@ class Evaluation:
         """Rows for display: what the default threshold does to the test types."""
         named = {
             "known type: right": "right",
-            "known type: another one of its family": "kin",
+            "known type: another one of its family": "same_family",
             "known type: wrong": "wrong",
             "known type: rejected": "rejected",
             "unknown type: accepted": "false_identification",
@@ -224,7 +224,7 @@ def run_evaluation(params: EvaluateDocclass, run: Path) -> Evaluation:
 
     The threshold that comes out is written into the file: predictors take it from there.
     """
-    from sightbook.docclass.exporting import ensure_package
+    from sightbook.docclass.export import ensure_package
     from sightbook.docclass.predict import Predictor
 
     ensure_package(run)

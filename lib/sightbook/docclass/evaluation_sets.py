@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import Skipped
 from sightbook.docclass.data import SPLITS_FILE, pool
 from sightbook.docclass.params import EvaluateDocclass, TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.synth.views import FACTORS, VIEW_SIDE, render_factor
-from sightbook.files import read_json
-from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
+from sightbook.runs.files import read_json
 
 Image = NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ class Sets:
             name: {
                 "types": len(part.names),
                 "families": len(set(part.families)),
-                "pictures": len(part),
+                "images": len(part),
             }
             for name, part in parts.items()
         }
@@ -131,8 +131,8 @@ def registered(store: Store) -> tuple[Image, NDArray[np.int64]]:
         Pictures uint8 ``[types, 128, 128, 3]`` and their labels.
     """
     size = (VIEW_SIDE, VIEW_SIDE)
-    pictures = [store.pixels[members[0]] for members in store.members()]
-    small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
+    images = [store.pixels[members[0]] for members in store.members()]
+    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
     return np.stack(small).astype(np.uint8), np.arange(len(small))
 
 
@@ -150,9 +150,9 @@ def factor_views(
     number = list(FACTORS).index(factor)
     for row, label in enumerate(labels.tolist()):
         rng = np.random.default_rng([seed, number, row])
-        picture = members[label][0]
+        image = members[label][0]
         views[row] = render_factor(
-            store.pixels[picture], float(store.aspects[picture]), rng, factor, amount
+            store.pixels[image], float(store.aspects[image]), rng, factor, amount
         )
     return views, labels
 

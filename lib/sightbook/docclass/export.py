@@ -1,212 +1,160 @@
-"""The inference branch of a trained run as one ONNX file: backbone and embedding, nothing else."""
+"""Export of a document-type run: the file, parity, the int8 variant, latency, the model card."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
-from sightbook import onnx
-from sightbook.docclass.model import Embedder
-from sightbook.files import atomic_file
-from sightbook.params import ParameterError, Parameters
+from sightbook.docclass.card import model_card
+from sightbook.docclass.evaluation_sets import registered
+from sightbook.docclass.graph import OnnxOptions, export_embedder, quantize_static
+from sightbook.docclass.metrics import verification
+from sightbook.docclass.model import Embedder, load_embedder
+from sightbook.docclass.params import ExportDocclass
+from sightbook.docclass.predict import Predictor
+from sightbook.docclass.search_metrics import identification, search
+from sightbook.docclass.show_train import embed
+from sightbook.docclass.store import Store, synthetic_store
+from sightbook.docclass.synth.views import views_of
+from sightbook.docclass.train import WEIGHTS
+from sightbook.inference import onnx
+from sightbook.inference.cards import read_records
+from sightbook.inference.export import Exported
+from sightbook.inference.models import MODEL, find_model
+from sightbook.runs.files import write_atomic
+from sightbook.training.weights import weights_file
 
+PARITY_SEED = 0xE4
+"""Seed of the types on which variants are compared: none of training's or evaluation's."""
 
-class InputShape(Parameters):
-    """One entry of `onnx: input_shape:`."""
-
-    shape: list[int] = Field([1, 3, 128, 128], description="batch, channels, height, width")
-    dtype: Literal["float32"] = Field("float32", description="of the numbers")
-
-
-class ExportOptions(Parameters):
-    """`onnx: options:`, as torch.onnx.export calls them."""
-
-    opset_version: int = Field(17, ge=17, le=22, description="ONNX operator set")
-    do_constant_folding: Literal[True] = Field(True, description="batch norm goes into the weights")
-
-
-class OnnxOptions(Parameters):
-    """The `onnx:` part of a YAML file, by the names that DocClassifier's users know."""
-
-    input_shape: dict[str, InputShape] = Field(
-        default_factory=lambda: {"img": InputShape.parse({})}, description="name to shape and dtype"
-    )
-    input_names: list[str] = Field(["img"], description="one name")
-    output_names: list[str] = Field(["feats"], description="one name")
-    dynamic_axes: dict[str, dict[int, str]] = Field(
-        default_factory=lambda: {"img": {0: "batch"}, "feats": {0: "batch"}},
-        description="name to axis to the size's name; {} fixes the batch",
-    )
-    options: ExportOptions = Field(
-        default_factory=lambda: ExportOptions.parse({}), description="of torch.onnx.export"
-    )
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any], opset: int = 17) -> OnnxOptions:
-        """Check what stands under `onnx:`; the opset of the export holds where none is named.
-
-        Raises:
-            ParameterError: an unknown name, or shapes and names that do not fit together.
-        """
-        values = dict(given)
-        asked = dict(values.get("options") or {})
-        asked.setdefault("opset_version", opset)
-        values["options"] = ExportOptions.parse(asked)
-        shapes = values.get("input_shape")
-        if isinstance(shapes, Mapping):
-            values["input_shape"] = {
-                name: shape if isinstance(shape, InputShape) else InputShape.parse(shape)
-                for name, shape in shapes.items()
-            }
-        names = values.get("input_names") or list(values.get("input_shape") or ["img"])
-        outputs = values.get("output_names") or ["feats"]
-        values.setdefault("input_names", names)
-        values.setdefault("input_shape", {names[0]: InputShape.parse({})})
-        batch = {0: "batch"}
-        values.setdefault("dynamic_axes", {names[0]: batch, outputs[0]: batch})
-        made = cls.parse(values)
-        made._check()
-        return made
-
-    def _check(self) -> None:
-        if len(self.input_names) != 1 or len(self.output_names) != 1:
-            raise ParameterError(
-                f"onnx: the model has one input and one output, not {self.input_names} and "
-                f"{self.output_names}"
-            )
-        if list(self.input_shape) != self.input_names:
-            raise ParameterError(
-                f"onnx: input_shape names {list(self.input_shape)}, input_names "
-                f"{self.input_names}: they must be the same"
-            )
-        known = {*self.input_names, *self.output_names}
-        for name, axes in self.dynamic_axes.items():
-            if name not in known or set(axes) - {0}:
-                raise ParameterError(
-                    f"onnx: dynamic_axes has {name}: {axes}; only axis 0 (the batch) of "
-                    f"{', '.join(sorted(known))} can be dynamic"
-                )
-
-    @property
-    def shape(self) -> list[int]:
-        """Of the input."""
-        return self.input_shape[self.input_names[0]].shape
+TYPES, VIEWS = 60, 6
+CALIBRATION_VIEWS = 96
 
 
-def fingerprint(model: Embedder) -> str:
-    """SHA-256 over the weights: embeddings of models with another one cannot be compared."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def export_embedder(
-    model: Embedder,
-    path: Path,
-    metadata: Mapping[str, Any] | None = None,
-    options: OnnxOptions | None = None,
-) -> Path:
-    """Write the branch; pixels are normalised inside the graph.
-
-    Args:
-        model: on the CPU; its mode is restored.
-        path: of the file.
-        metadata: JSON values to keep in it, beside what prediction needs.
-        options: names, shapes and opset.
+def export_run(run: Path, params: ExportDocclass) -> Exported:
+    """Export a run into its own folder.
 
     Raises:
-        ParameterError: the shape does not fit the network.
+        RunError: no such run, or it holds no trained network.
+        ParameterError: `params.onnx` does not fit the network.
     """
-    options = options or OnnxOptions.of({})
-    side = model.config.side
-    if len(options.shape) != 4 or options.shape[1:] != [3, side, side]:
-        raise ParameterError(
-            f"onnx: input_shape is {options.shape}; this network was built for "
-            f"[batch, 3, {side}, {side}]"
-        )
-    facts = {
-        "line": "docclass",
-        **(metadata or {}),
-        "dim": model.config.dim,
-        "weights": fingerprint(model),
-        "input": {
-            "name": options.input_names[0],
-            "channels": "RGB",
-            "range": [0, 1],
-            "side": side,
-            "resize": "to a square, aspect not kept, averaging over areas (cv2.INTER_AREA)",
-        },
-        "output": {"name": options.output_names[0], "length": 1.0, "compare": "scalar product"},
+    file = write_package(run, OnnxOptions.of(params.onnx, params.opset))
+    types = synthetic_store(TYPES, PARITY_SEED)
+    views, labels = views_of(types, VIEWS, "hard", PARITY_SEED)
+    samples = min(len(views), params.samples)
+    model = load_embedder(find_model("docclass", run, WEIGHTS))
+    target = run / "int8" / MODEL
+    if params.int8:
+        target.parent.mkdir(exist_ok=True)
+        seen, _ = views_of(synthetic_store(CALIBRATION_VIEWS, PARITY_SEED + 1), 1, "hard", 0)
+        quantize_static(file, target, seen)
+    few = views[:: max(1, len(views) // samples)]
+    compare = partial(parity_of, model, types=types, views=few)
+    parity = {"embedding": onnx.with_half_weights(file, compare, params.weights == "fp16")}
+    variants = [measure(file, "float32", types, views, labels, params.repeats)]
+    if params.int8:
+        variants.append(measure(target, "int8", types, views, labels, params.repeats))
+    one = torch.rand(1, 3, model.config.side, model.config.side)
+    speed = {
+        "torch_batch1_ms": round(onnx.torch_latency(partial(model, one), params.repeats), 3),
+        "onnxruntime_batch1_ms": variants[0]["batch1_ms"],
     }
-    # Innermost channels are for training: traced so, layers would be transposed there and back.
-    plain = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return onnx.export(
-        plain,
-        (torch.rand(options.shape),),
-        path,
-        options.input_names,
-        options.output_names,
-        options.dynamic_axes,
-        options.options.opset_version,
-        facts,
-    )
+    exported = Exported(run, [file], parity, variants, speed, "--register TEMPLATES FILE...")
+    write_atomic(run / "model_card.md", model_card(run, exported))
+    return exported
 
 
-def quantize_static(source: Path, target: Path, views: NDArray[np.uint8]) -> Path:
-    """Write an int8 variant: weights a channel, activations by ranges seen on some views.
+def write_package(run: Path, options: OnnxOptions | None = None) -> Path:
+    """Write `model.onnx` of a run; a threshold that was calibrated for these weights is kept.
 
-    The network is all convolutions, which dynamic quantisation would leave alone. The metadata is
-    kept, with a fingerprint of its own: its embeddings are not those of the float model.
-
-    Args:
-        source: the float model.
-        target: of the variant.
-        views: uint8 ``[n, side, side, 3]``, what activations are measured on.
+    Raises:
+        RunError: the run holds no trained network.
     """
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static as quantize
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    model = load_embedder(find_model("docclass", run, WEIGHTS))
+    return export_embedder(model, run / MODEL, metadata(run), options)
 
-    name = onnx.session(source).get_inputs()[0].name
 
-    class Views(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = iter(range(0, len(views), 16))
+def ensure_package(run: Path) -> Path:
+    """The run's exported file, written if it is missing or older than its weights."""
+    file, weights = run / MODEL, weights_file(run, WEIGHTS)
+    fresh = file.is_file() and (
+        not weights.is_file() or file.stat().st_mtime >= weights.stat().st_mtime
+    )
+    return file if fresh else write_package(run)
 
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            start = next(self.left, None)
-            if start is None:
-                return None
-            part = views[start : start + 16].transpose(0, 3, 1, 2)
-            return {name: np.ascontiguousarray(part / np.float32(255))}
 
-    facts = onnx.read_metadata(source)
-    with atomic_file(target) as partial:
-        prepared = partial.with_suffix(".prepared")
-        try:
-            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            quantize(
-                str(prepared),
-                str(partial),
-                Views(),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                reduce_range=True,  # see `onnx.quantize_dynamic`
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=["Conv", "MatMul", "Gemm"],
-            )
-        finally:
-            prepared.unlink(missing_ok=True)
-        weights = hashlib.sha256(f"{facts['weights']} int8".encode()).hexdigest()
-        onnx.write_metadata(partial, {**facts, "precision": "int8", "weights": weights})
-    return target
+def metadata(run: Path) -> dict[str, Any]:
+    """What the file says about itself: provenance, parameters, metrics, threshold."""
+    records = read_records(run)
+    threshold = (records.metrics.get("evaluate") or {}).get("threshold")
+    return {**records.facts, "threshold": threshold} if threshold else records.facts
+
+
+def parity_of(
+    model: Embedder, file: Path, types: Store, views: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """Difference of embeddings between onnxruntime and PyTorch, and whether they answer alike.
+
+    Returns:
+        As `onnx.parity`; `scores`: largest difference of a view's similarity to a template;
+        `same_top1`: share of views whose nearest template is the same one; and `views`.
+    """
+    predictor = Predictor(file)
+    clean, _ = registered(types)
+    ours, theirs = predictor.embed(views), embed(model, views)
+    templates = predictor.embed(types.pixels), embed(model, clean)
+    scores = [e @ t.T for e, t in zip((ours, theirs), templates, strict=True)]
+    same = float((scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean())
+    return {
+        **onnx.parity([ours], [theirs]),
+        "scores": float(np.abs(scores[0] - scores[1]).max()),
+        "same_top1": same,
+        "views": len(views),
+    }
+
+
+def measure(
+    file: Path,
+    name: str,
+    types: Store,
+    views: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    repeats: int,
+) -> dict[str, Any]:
+    """Size, speed on one CPU thread, and accuracy of one variant on generated unseen types.
+
+    Returns:
+        `megabytes`, `batch1_ms` and `batch64_ms` (medians of the network alone), `embeddings_s` at
+        batch 64, `top1` among clean templates, `tpr_1e-2` and `tpr_1e-3` over all pairs of views,
+        `types` and `views`.
+    """
+    session = onnx.session(file, threads=1)
+    entry = session.get_inputs()[0]
+    fixed = entry.shape[0] if isinstance(entry.shape[0], int) else None
+    side = int(entry.shape[2])
+    rng = np.random.default_rng(0)
+    spent = {}
+    for batch in (1, 64):
+        pixels = rng.random((fixed or batch, 3, side, side), dtype=np.float32)
+        spent[batch] = onnx.latency(session, {entry.name: pixels}, repeats)["median_ms"]
+    predictor = Predictor(file)
+    queries = predictor.embed(views)
+    found = search(queries, labels, predictor.embed(types.pixels), types.classes, types.families)
+    pairs = verification(queries, labels, types.families, fprs=(1e-2, 1e-3), bootstrap=0)
+    return {
+        "variant": name,
+        "megabytes": round(onnx.file_size(file), 2),
+        "batch1_ms": round(spent[1], 3),
+        "batch64_ms": round(spent[64], 2),
+        "embeddings_s": round((fixed or 64) / spent[64] * 1000),
+        "top1": round(identification(found, bootstrap=0).top1["value"] or 0.0, 4),
+        "tpr_1e-2": round(pairs.at(1e-2).tpr, 4),
+        "tpr_1e-3": round(pairs.at(1e-3).tpr, 4),
+        "types": len(types.names),
+        "views": len(views),
+    }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sightbook.params import ParameterError
-from sightbook.weights import load_network
+from sightbook.training.weights import load_network
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -20,13 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import onnx
-from sightbook.docclass.data import MIN_SIDE, read_classes
-from sightbook.docclass.quad import find_quads, straighten
-from sightbook.docclass.registry import Registry, RegistryError, top_two
-from sightbook.figures.overlay import BAD, GOOD, draw_labelled
-from sightbook.files import atomic_file
-from sightbook.images import (
+from sightbook.data.images import (
     ImageLike,
     Skipped,
     as_pixels,
@@ -34,10 +28,16 @@ from sightbook.images import (
     iter_pixels,
     open_image,
 )
+from sightbook.data.validation import Report
+from sightbook.docclass.data import MIN_SIDE, read_classes
+from sightbook.docclass.quad import find_quads, straighten
+from sightbook.docclass.registry import Registry, RegistryError, top_two
+from sightbook.figures.overlay import BAD, GOOD, draw_labelled
+from sightbook.inference import onnx
+from sightbook.inference.command import CommandError, Option, predict_files, setting_up, settings
 from sightbook.inference.models import find_model
-from sightbook.predicting import CommandError, Option, predict_files, setting_up, settings
-from sightbook.runs import outputs_root
-from sightbook.validation import Report
+from sightbook.runs.files import atomic_file
+from sightbook.runs.run import outputs_root
 
 MODEL = "model.onnx"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.files import atomic_file
+from sightbook.runs.files import atomic_file
 
 Floats = NDArray[np.float32]
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sightbook import plots
 from sightbook.docclass.model import Embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, synthetic_store
 from sightbook.docclass.synth.views import LEVELS, VIEW_SIDE, plain_pixels, render_view, views_of
 from sightbook.docclass.train import VALIDATION_SEED
-from sightbook.plot_style import MUTED, PALETTE, rgb, show_image, style_axes
-from sightbook.training_task import evaluating
+from sightbook.figures import plots
+from sightbook.figures.style import MUTED, PALETTE, rgb, show_image, style_axes
+from sightbook.training.task import evaluating
 
 
 def views_by_level(store: Store, seed: int, templates: int = 4, per_level: int = 2) -> plots.Plot:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.files import atomic_file
-from sightbook.images import ImageError, Skipped, open_image
-from sightbook.runs import outputs_root
+from sightbook.data.images import ImageError, Skipped, open_image
+from sightbook.runs.files import atomic_file
+from sightbook.runs.run import outputs_root
 
 if TYPE_CHECKING:
     from sightbook.docclass.data import TemplateClass

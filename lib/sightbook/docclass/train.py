@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sightbook.data.images import Skipped, image_files
+from sightbook.data.validation import fingerprint
 from sightbook.docclass.data import SPLITS_FILE, TemplateClass, pool
 from sightbook.docclass.heads import MarginHead, SampledCosFace, build_head
 from sightbook.docclass.metrics import verification
@@ -20,16 +22,14 @@ from sightbook.docclass.model import Embedder, EmbedderConfig, load_embedder
 from sightbook.docclass.params import TrainDocclass
 from sightbook.docclass.store import Store, join, load_store, synthetic_store
 from sightbook.docclass.synth.views import VIEW_SIDE, mixed_level, render_view, views_of
-from sightbook.files import read_json, write_json
-from sightbook.images import Skipped, image_files
 from sightbook.inference.models import find_model
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import Run
-from sightbook.training import fit, seed_everything
-from sightbook.training_data import ordered_batches
-from sightbook.training_task import Task, is_first_process
-from sightbook.validation import fingerprint
-from sightbook.weights import save_weights
+from sightbook.runs.files import read_json, write_json
+from sightbook.runs.run import Run
+from sightbook.training.data import ordered_batches
+from sightbook.training.fit import fit, seed_everything
+from sightbook.training.task import Task, is_first_process
+from sightbook.training.weights import save_weights
 
 VALIDATION_SEED = 0x5EED
 """Added to the training seed: validation's templates and views are others."""
@@ -252,10 +252,10 @@ class TrainingViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         label = int(self.schedule[index])
         rng = np.random.default_rng([self.params.seed, self.epoch, index])
-        pictures = self.members[label // self.turns]
-        picture = pictures[int(rng.integers(len(pictures)))]
-        template = self.store.pixels[picture]
-        aspect = float(self.store.aspects[picture])
+        images = self.members[label // self.turns]
+        image = images[int(rng.integers(len(images)))]
+        template = self.store.pixels[image]
+        aspect = float(self.store.aspects[image])
         turn = label % self.turns
         if turn:
             template = np.ascontiguousarray(np.rot90(template, turn))

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightbook.donut.predict import Predictor
+    from sightbook.donut.zone.predict import Predictor
 
 __all__ = ["Predictor"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "Predictor":
-        from sightbook.donut.predict import Predictor
+        from sightbook.donut.zone.predict import Predictor
 
         return Predictor
     raise AttributeError(f"module 'sightbook.donut' has no attribute {name!r}")

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from sightbook.donut.json_metrics import field_matches, tree_accuracy
-from sightbook.donut.mrz import Mrz, MrzError, parse
+from sightbook.donut.mrz.build import Mrz, MrzError, parse
+from sightbook.donut.page.metrics import field_matches, tree_accuracy
 from sightbook.metrics.bootstrap import Figure, ratio_of_sums, share
 from sightbook.metrics.polygons import polygon_iou
 

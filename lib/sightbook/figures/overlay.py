@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sightbook.images import Pixels
+from sightbook.data.images import Pixels
 
 GOOD, BAD = (46, 157, 120), (214, 40, 40)
 """Colours: of what can be relied on, and of what cannot."""
@@ -33,8 +33,8 @@ def draw_labelled(
     Returns:
         uint8 RGB ``[H, W, 3]``.
     """
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
     unit = max(1, round(max(image.shape[:2]) / 500))
     font = ImageFont.load_default(12 * unit)
     for corners, text in zip(outlines, texts, strict=True):
@@ -47,4 +47,4 @@ def draw_labelled(
         y = max(0.0, min(y for _, y in points) - bottom - unit)
         draw.rectangle((x, y, x + right - left, y + bottom + unit), fill=color)
         draw.text((x, y), text, fill="white", font=font)
-    return np.asarray(picture)
+    return np.asarray(canvas)

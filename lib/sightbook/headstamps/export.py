@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import Report
 from sightbook.detection.inference.card import model_card
 from sightbook.detection.inference.export import export_detection
 from sightbook.detection.labels.annotations import Annotations
-from sightbook.exporting import Exported, ExportModel
 from sightbook.headstamps.evaluate import evaluation_sets
 from sightbook.headstamps.params import EvaluateHeadstamps
-from sightbook.images import Skipped
-from sightbook.validation import Report
+from sightbook.inference.export import Exported, ExportModel
 
 PURPOSE = (
     "Finds the bases of cartridges and their primers on photographs, so that what is "
@@ -27,10 +27,10 @@ CAUTION = (
 
 def export_run(run: Path, params: ExportModel) -> Exported:
     """Export a run into its own folder; see `export_detection`."""
-    return export_detection(run, params, EvaluateHeadstamps.line, known_pictures, card)
+    return export_detection(run, params, EvaluateHeadstamps.line, known_images, card)
 
 
-def known_pictures(run: Path, labels: Sequence[str]) -> Annotations:
+def known_images(run: Path, labels: Sequence[str]) -> Annotations:
     """Photographs that the run did not train on: of its own data, else generated ones."""
     params = EvaluateHeadstamps.parse({"run": str(run), "part": "validation"})
     return evaluation_sets(params, run, labels, Report(), Skipped(10**6)).test

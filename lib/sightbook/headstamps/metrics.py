@@ -20,10 +20,10 @@ from rapidfuzz.distance import Levenshtein
 
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.metrics.errors import coco_iou
+from sightbook.figures.tables import Table
 from sightbook.headstamps.read import Head, Outline, find_outlines
 from sightbook.headstamps.unroll import Ellipse
 from sightbook.metrics.bootstrap import Figure, Floats, divide, figure, format_figure, resample
-from sightbook.tables import Table
 
 IOU = 0.5
 """Overlap of two casings' boxes from which they are one head."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from sightbook.files import write_atomic
+from sightbook.data.images import encode_image
 from sightbook.headstamps.read import Head
 from sightbook.headstamps.unroll import directions
 from sightbook.headstamps.words import Direction
-from sightbook.images import encode_image
+from sightbook.runs.files import write_atomic
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -42,8 +42,8 @@ def draw_heads(image: Image, heads: Sequence[Head]) -> Image:
     Returns:
         uint8 RGB ``[H, W, 3]``.
     """
-    picture = Pillow.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    canvas = Pillow.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
     thick = max(1, round(max(image.shape) / 500))
     for head in heads:
         for ellipse in (head.outline.ellipse, head.outline.primer_ellipse):
@@ -60,7 +60,7 @@ def draw_heads(image: Image, heads: Sequence[Head]) -> Image:
             name = ", ".join(part for part in (best.maker, best.calibre) if part)
             below = casing.y + 1.36 * max(casing.a, casing.b)
             _write(draw, (casing.x, below), name, OUTLINE, size)
-    return np.asarray(picture)
+    return np.asarray(canvas)
 
 
 def save_strips(folder: str | Path, stem: str, heads: Sequence[Head]) -> list[Path]:

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.data.images import ImageLike, as_pixels, iter_pixels
 from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.gazetteer import Gazetteer, read_gazetteer
 from sightbook.headstamps.overlay import draw_heads, save_strips
 from sightbook.headstamps.read import Head, read_photo
-from sightbook.images import ImageLike, as_pixels, iter_pixels
+from sightbook.inference.command import Option, predict_files, setting_up, settings, warn_renamed
 from sightbook.inference.models import find_model
 from sightbook.ocr import LineReader, model_file
-from sightbook.predicting import Option, predict_files, setting_up, settings, warn_renamed
 
 MIN_CASING = 0.5
 """Casings and primers that were found with less confidence are not read."""

@@ -20,11 +20,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-from sightbook.files import read_json, write_json
 from sightbook.lines import LINES
 from sightbook.params import repository_root, resolve_path
-from sightbook.runs import RunError, list_runs, outputs_root, refuse_if_busy
-from sightbook.weights import OLD_SUFFIX, SUFFIX, weights_file
+from sightbook.runs.files import read_json, write_json
+from sightbook.runs.run import RunError, list_runs, outputs_root, refuse_if_busy
+from sightbook.training.weights import OLD_SUFFIX, SUFFIX, weights_file
 
 MODEL = "model.onnx"
 """What a run's exported network is called; of several networks, the one that is opened first."""

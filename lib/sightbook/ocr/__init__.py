@@ -11,11 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightbook.ocr.data import ANNOTATIONS, IMAGES
-    from sightbook.ocr.engine import LineText, geometric_mean
-    from sightbook.ocr.hiertext import page_of, write_hiertext
-    from sightbook.ocr.page import Line, Page, Paragraph
-    from sightbook.ocr.predict import LineReader, Predictor, model_file
+    from sightbook.ocr.inference.engine import LineText, geometric_mean
+    from sightbook.ocr.inference.predict import LineReader, Predictor, model_file
+    from sightbook.ocr.pages.hiertext import page_of, write_hiertext
+    from sightbook.ocr.pages.page import Line, Page, Paragraph
+    from sightbook.ocr.pages.read import ANNOTATIONS, IMAGES
 
 __all__ = [
     "ANNOTATIONS",
@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 _FROM = {
-    "ANNOTATIONS": "data",
-    "IMAGES": "data",
-    "Line": "page",
-    "LineReader": "predict",
-    "LineText": "engine",
-    "Page": "page",
-    "Paragraph": "page",
-    "Predictor": "predict",
-    "geometric_mean": "engine",
-    "model_file": "predict",
-    "page_of": "hiertext",
-    "write_hiertext": "hiertext",
+    "ANNOTATIONS": "pages.read",
+    "IMAGES": "pages.read",
+    "Line": "pages.page",
+    "LineReader": "inference.predict",
+    "LineText": "inference.engine",
+    "Page": "pages.page",
+    "Paragraph": "pages.page",
+    "Predictor": "inference.predict",
+    "geometric_mean": "inference.engine",
+    "model_file": "inference.predict",
+    "page_of": "pages.hiertext",
+    "write_hiertext": "pages.hiertext",
 }
 
 

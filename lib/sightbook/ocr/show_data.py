@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import plots
-from sightbook.images import ImageError, open_image
-from sightbook.ocr.data import line_crop
-from sightbook.ocr.page import Page, Points, smallest_rectangle
-from sightbook.widgets import Browser
+from sightbook.data.images import ImageError, open_image
+from sightbook.figures import plots
+from sightbook.figures.browser import Browser
+from sightbook.ocr.pages.page import Page, Points, smallest_rectangle
+from sightbook.ocr.pages.read import line_crop
 
 Image = NDArray[np.uint8]
 Item = TypeVar("Item")

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import nn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from sightbook import onnx
 from sightbook.defects.predict import Predictor
 from sightbook.detection.inference import export as exporting
 from sightbook.detection.inference.export import paired, parity_of
@@ -20,9 +19,10 @@ from sightbook.detection.inference.predict import OnnxDetector, mask_outlines
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.models.config import DetectorConfig
 from sightbook.detection.models.rcnn import new_detector
-from sightbook.exporting import ExportModel, export
-from sightbook.runs import RunError
-from sightbook.weights import save_weights
+from sightbook.inference import onnx
+from sightbook.inference.export import ExportModel, export
+from sightbook.runs.run import RunError
+from sightbook.training.weights import save_weights
 
 LABELS = ("hole", "crack")
 SIZES = ((96, 128), (140, 90), (301, 220), (20, 200))
@@ -247,7 +247,7 @@ def run(rcnn, tmp_path, monkeypatch):
     evaluated = {
         "summary": {"AP50": figure},
         "data": "generated pictures",
-        "intervals_over": "pictures",
+        "intervals_over": "images",
         "operating_point": point,
     }
     metrics = {"validation/AP50": 0.5, "evaluate": evaluated}
@@ -274,7 +274,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     assert done.parity["detection"]["inputs"] == 4
     assert [row["variant"] for row in done.variants] == ["float32", "int8"]
     assert done.variants[1]["megabytes"] < done.variants[0]["megabytes"]
-    assert all(row["pictures"] == 3 for row in done.variants)
+    assert all(row["images"] == 3 for row in done.variants)
     json.dumps(done.metrics)
     predictor = Predictor(run / "model.onnx")
     assert predictor.labels == LABELS

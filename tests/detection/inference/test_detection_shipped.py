@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from sightbook import onnx
+from sightbook.data.images import encode_image
 from sightbook.defects.predict import Predictor
 from sightbook.defects.synth.surfaces import KINDS, render_surface
 from sightbook.detection.inference.predict import OnnxDetector
 from sightbook.headstamps.predict import MIN_CASING, recogniser_file
 from sightbook.headstamps.predict import Predictor as HeadstampPredictor
 from sightbook.headstamps.synth.photographs import LABELS, render_headstamps
-from sightbook.images import encode_image
+from sightbook.inference import onnx
 from sightbook.inference.models import MODEL
 from sightbook.metrics.polygons import box_iou
 from sightbook.params import repository_root

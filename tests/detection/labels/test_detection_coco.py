@@ -8,13 +8,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from sightbook.data.images import Skipped, TooManySkipped
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import coco_dict, write_coco
 from sightbook.detection.labels.masks import polygons_mask
 from sightbook.detection.labels.merge import merge_coco
 from sightbook.detection.labels.read import read_annotations
-from sightbook.images import Skipped, TooManySkipped
-from sightbook.validation import DataError, Report
 
 
 def picture(path, size=(100, 80), shade=0, **options):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Box, polygons_box
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.csv_versions import write_csv
 from sightbook.detection.labels.masks import mask_objects, mask_polygons, polygons_mask
 from sightbook.detection.labels.read import format_of, read_annotations
-from sightbook.images import Skipped
-from sightbook.validation import DataError, Report
 
 WIDTH, HEIGHT = 100, 80
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.csv_versions import (
     find_versions,
@@ -15,8 +17,6 @@ from sightbook.detection.labels.csv_versions import (
     write_version,
 )
 from sightbook.detection.labels.read import read_annotations, read_version
-from sightbook.images import Skipped
-from sightbook.validation import DataError, Report
 
 HEADER = "filename,xmin,ymin,xmax,ymax,class\n"
 WHEN = datetime(2026, 11, 20, 23, 59, 59)
@@ -204,7 +204,7 @@ def test_missing_columns_are_named(tmp_path):
     picture(tmp_path / "images" / "a.png")
     (tmp_path / "x.csv").write_text("filename;xmin;ymin;xmax;ymax;class\n")
     report = Report()
-    assert read_csv(tmp_path / "x.csv", report=report).pictures == []
+    assert read_csv(tmp_path / "x.csv", report=report).images == []
     assert "filename, class, xmin, ymin, xmax, ymax" in report.problems[0].message
     (tmp_path / "x.csv").write_text("filename,xmin,xmax,ymax,class\na.png,1,2,3,pothole\n")
     with pytest.raises(DataError, match=r"missing column\n.*ymin;"):

@@ -1,19 +1,18 @@
 """Splits and folds by group, the label check, and the development pictures."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.coco import write_coco
 from sightbook.detection.labels.csv_versions import write_csv
 from sightbook.detection.labels.read import folds, read_annotations, split_annotations
 from sightbook.detection.labels.statistics import box_sides, class_table, copies, split_leaks
-from sightbook.validation import DataError, Report
+from sightbook.params import repository_root
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+SHARED = repository_root().parent / "shared" / "data"
 needs_pictures = pytest.mark.skipif(not SHARED.is_dir(), reason="development pictures are absent")
 
 
@@ -117,14 +116,14 @@ def test_class_table_by_hand():
     assert crack == {
         "class": "crack",
         "boxes": 3,
-        "pictures": 1,
+        "images": 1,
         "small": 1,
         "medium": 1,
         "large": 1,
         "median side": 32,
     }
     assert (pothole["boxes"], pothole["median side"]) == (0, "")
-    assert clean == {"class": "(clean)", "boxes": 0, "pictures": 1}
+    assert clean == {"class": "(clean)", "boxes": 0, "images": 1}
     assert box_sides(whole) == {"crack": [10, 32, 96], "pothole": []}
 
 

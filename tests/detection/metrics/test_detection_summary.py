@@ -3,6 +3,7 @@ import csv
 import pytest
 
 from detection.detected import box, dataset, record
+from sightbook.data.validation import Report
 from sightbook.defects.params import TrainDefects
 from sightbook.detection.metrics.coco import evaluate_boxes
 from sightbook.detection.metrics.image import decide
@@ -15,8 +16,7 @@ from sightbook.detection.metrics.summary import (
     summary_row,
     write_summary,
 )
-from sightbook.runs import open_run
-from sightbook.validation import Report
+from sightbook.runs.run import open_run
 
 SPOT, PART = (0, 0, 120, 100), (0, 0, 80, 100)
 """The IoU of the two is 2/3: AP50 is 1, AP is 0.4."""

@@ -20,7 +20,7 @@ from sightbook.detection.models.rcnn import (
 )
 from sightbook.headstamps.params import TrainHeadstamps
 from sightbook.params import ParameterError
-from sightbook.weights import save_weights
+from sightbook.training.weights import save_weights
 
 SMALL = [
     ("fasterrcnn_mobilenet", 0),

@@ -23,7 +23,7 @@ from sightbook.defects.synth.concrete import draw_concrete
 from sightbook.defects.synth.plates import draw_plate
 from sightbook.defects.synth.roads import draw_asphalt, draw_road
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
-from sightbook.files import atomic_file
+from sightbook.runs.files import atomic_file
 
 Drawer = Callable[
     [np.random.Generator, tuple[int, int], bool], tuple[NDArray[np.uint8], tuple[Box, ...]]

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightbook import onnx
 from sightbook.detection.models.rcnn import Detector
+from sightbook.inference import onnx
 
 INPUT = "image"
 OUTPUTS = ("boxes", "labels", "scores", "masks")

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook import onnx
+from sightbook.data.images import ImageLike, as_pixels
 from sightbook.detection.inference.tiles import detect_tiled, windows
 from sightbook.detection.labels.annotations import XYXY, Box, Points
 from sightbook.detection.labels.masks import mask_polygons, moved
-from sightbook.images import ImageLike, as_pixels
+from sightbook.inference import onnx
 from sightbook.inference.models import find_model
 
 UNCALIBRATED = 0.5

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.validation import Fingerprint, fingerprint
+from sightbook.data.validation import Fingerprint, fingerprint
 
 Points = NDArray[np.float32]
 

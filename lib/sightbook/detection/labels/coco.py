@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.validation import Report
 from sightbook.detection.labels.annotations import (
     Annotations,
     Box,
@@ -22,9 +23,8 @@ from sightbook.detection.labels.annotations import (
 )
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, flat_polygon, split_of
 from sightbook.detection.labels.masks import mask_polygons, rle_mask
-from sightbook.files import plain, read_json, write_atomic
 from sightbook.metrics.polygons import polygon_areas
-from sightbook.validation import Report
+from sightbook.runs.files import plain, read_json, write_atomic
 
 _IMAGE_KEYS = {"id", "file_name", "width", "height", "group", "split", "license", "coco_url",
                "flickr_url", "absolute_url", "date_captured"}  # fmt: skip
@@ -54,7 +54,7 @@ def read_coco(files: Sequence[Path], base: Path, *, report: Report) -> Drafts:
             continue
         categories = _categories(content, file, report)
         drafts.labels += [name for name in categories.values() if name not in drafts.labels]
-        drafts.pictures += _pictures(content, categories, file, base, report)
+        drafts.images += _images(content, categories, file, base, report)
     return drafts
 
 
@@ -171,7 +171,7 @@ def _categories(content: Mapping[str, Any], file: Path, report: Report) -> dict[
     return names
 
 
-def _pictures(
+def _images(
     content: Mapping[str, Any],
     categories: Mapping[Any, str],
     file: Path,

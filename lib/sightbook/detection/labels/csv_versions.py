@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations, Box, Points
 from sightbook.detection.labels.checks import Draft, DraftBox, Drafts, flat_polygon
 from sightbook.detection.labels.statistics import split_leaks
-from sightbook.validation import DataError, Report
 
 SIDES = ("train", "test")
 

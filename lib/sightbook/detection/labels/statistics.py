@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from sightbook.data.images import content_hash
+from sightbook.data.validation import Report, find_leaks
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
-from sightbook.images import content_hash
-from sightbook.tables import Table
-from sightbook.validation import Report, find_leaks
+from sightbook.figures.tables import Table
 
 SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
 """COCO's classes of sizes: name, least and greatest area in pixels²."""
@@ -54,15 +54,15 @@ def class_table(annotations: Annotations) -> Table:
     """
     rows = []
     for label in annotations.labels:
-        areas, pictures = [], 0
+        areas, images = [], 0
         for record in annotations.records:
             own = [box.area for box in record.boxes if box.label == label and not box.crowd]
             areas += own
-            pictures += bool(own)
-        row = {"class": label, "boxes": len(areas), "pictures": pictures}
+            images += bool(own)
+        row = {"class": label, "boxes": len(areas), "images": images}
         row |= {name: sum(low <= area < high for area in areas) for name, low, high in SIZES}
         rows.append(row | {"median side": round(median(areas) ** 0.5, 1) if areas else ""})
-    rows.append({"class": "(clean)", "boxes": 0, "pictures": len(annotations.clean())})
+    rows.append({"class": "(clean)", "boxes": 0, "images": len(annotations.clean())})
     return Table(rows)
 
 

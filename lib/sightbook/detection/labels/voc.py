@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from sightbook.data.images import natural_key
+from sightbook.data.validation import Report
 from sightbook.detection.labels.checks import SPLIT_NAMES, Draft, DraftBox, Drafts, split_of
-from sightbook.images import natural_key
-from sightbook.validation import Report
 
 
 def voc_files(folder: Path) -> list[Path]:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from sightbook.data.images import Skipped
+from sightbook.data.validation import DataError, Report
 from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.labels.csv_versions import LATEST
 from sightbook.detection.labels.prepare import read_labels
 from sightbook.detection.labels.statistics import content_key
 from sightbook.detection.params import EvaluateDetection, TrainDetector
-from sightbook.images import Skipped
 from sightbook.params import ParameterError, resolve_path
-from sightbook.runs import read_json
-from sightbook.validation import DataError, Report
+from sightbook.runs.run import read_json
 
 SPLITS_FILE = "splits.json"
 """Of a run: content of each picture -> train, validation or test, as training had it."""
@@ -44,7 +44,7 @@ class Sets:
         return [
             {
                 "pictures of": name,
-                "pictures": len(part.records),
+                "images": len(part.records),
                 "clean": len(part.clean()),
                 "groups": len({record.group for record in part.records if record.group}),
                 **part.counts(),
@@ -99,8 +99,8 @@ def evaluation_sets(
     if data == "synthetic":
         if params.seed == trained.seed:
             raise ParameterError(f"seed {params.seed}: its pictures were trained on; take another")
-        found = draw(params.pictures * (2 if calibrate else 1))
-        return _generated(found, params.pictures, labels)
+        found = draw(params.synthetic_images * (2 if calibrate else 1))
+        return _generated(found, params.synthetic_images, labels)
     own = trained.data != "synthetic" and resolve_path(data) == resolve_path(trained.data)
     images = params.images or (trained.images if own else "")
     found = read_labels(
@@ -131,7 +131,7 @@ def evaluation_sets(
         raise DataError(f"{data}: has no pictures of part {part!r}, but {counts}")
     calibration = splits["validation"] if calibrate and _some(splits, "validation") else None
     where = Path(data).name
-    return Sets(_limited(test, params.max_pictures), calibration, f"{where}, {part}")
+    return Sets(_limited(test, params.max_images), calibration, f"{where}, {part}")
 
 
 def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Annotations]:

@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 
-from sightbook.files import read_json, write_atomic
-from sightbook.runs import list_runs, read_metrics
-from sightbook.validation import Report
+from sightbook.data.validation import Report
+from sightbook.runs.files import read_json, write_atomic
+from sightbook.runs.run import list_runs, read_metrics
 
 COLUMNS = (
     "usecase",

@@ -36,7 +36,7 @@ from sightbook.detection.models.config import (
 from sightbook.detection.models.dfine import build_dfine, pretrained_dfine
 from sightbook.detection.params import SMALL
 from sightbook.params import ParameterError
-from sightbook.weights import load_network
+from sightbook.training.weights import load_network
 
 Target = dict[str, Tensor]
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.data.draw_parallel import draw_parallel
+from sightbook.data.images import save_image
 from sightbook.docclass.synth import parts
 from sightbook.docclass.synth.grounds import ground
 from sightbook.docclass.synth.lettering import digits, face, title, words, write
 from sightbook.docclass.synth.motifs import motif
 from sightbook.docclass.synth.palettes import Palette, card_palette, mix, paper_palette
-from sightbook.images import save_image
 
 Canvas = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from sightbook.donut import mrz
+from sightbook.donut.mrz import build as mrz
 from sightbook.donut.synth.names import REGIONS, SPECIMENS
 
 TYPE_WEIGHTS: dict[str, float] = {"TD3": 0.45, "TD1": 0.25, "TD2": 0.12, "MRVA": 0.09, "MRVB": 0.09}

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.donut.mrz import ALPHABET
+from sightbook.donut.mrz.build import ALPHABET
 from sightbook.donut.synth.zone_fonts import (
     BASELINE,
     CAP_HEIGHT,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sightbook.donut.mrz import ALPHABET
+from sightbook.donut.mrz.build import ALPHABET
 from sightbook.synth.fonts import TYPEFACES, open_font
 
 FACES: dict[str, float] = {

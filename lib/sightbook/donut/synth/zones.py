@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sightbook.donut.synth.backgrounds import lay_on_desk, paper, write_neighbours
 from sightbook.donut.synth.people import random_lines
 from sightbook.donut.synth.printing import print_lines
-from sightbook.donut.synth.surroundings import lay_on_desk, paper, write_neighbours
 from sightbook.donut.synth.zone_fonts import random_font
 from sightbook.synth import degrade
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from sightbook.data.draw_parallel import JOURNAL, draw_resumable
+from sightbook.data.images import save_image
+from sightbook.data.validation import Report
 from sightbook.headstamps.synth.photographs import render_strip
-from sightbook.images import save_image
 from sightbook.ocr import (
     ANNOTATIONS,
     IMAGES,
@@ -24,7 +25,6 @@ from sightbook.ocr import (
     page_of,
     write_hiertext,
 )
-from sightbook.validation import Report
 
 # Training moves a line's outline by a twentieth of its height inwards to a fifth outwards: this far
 # inside, what it cuts out is in the middle the whole strip, as a reader gets it.

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.ocr.alphabet import PRESETS, Encoder
+from sightbook.ocr.recognition.alphabet import PRESETS, Encoder
 from sightbook.ocr.synth.texts import Texts
 from sightbook.synth import degrade
 from sightbook.synth.fonts import Face, faces

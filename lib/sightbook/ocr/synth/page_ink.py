@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.ocr.page import Points, rectangle
+from sightbook.ocr.pages.page import Points, rectangle
 from sightbook.ocr.synth.page_faces import Cast
 from sightbook.ocr.synth.texts import Texts
 from sightbook.synth import fonts

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sightbook.ocr.page import rectangle
+from sightbook.ocr.pages.page import rectangle
 from sightbook.ocr.synth.page_ink import Hand, Image, Mark, Row, Sheet, blend, write, write_turned
 from sightbook.synth import fonts
 
@@ -266,7 +266,7 @@ def seal(sheet: Sheet, x: float, y: float, size: float, ink: int) -> None:
         cv2.ellipse(sheet.pixels, centre, (radius, radius // 4), 60, 0, 360, ink, -1, cv2.LINE_AA)
 
 
-def picture(sheet: Sheet, x0: float, y0: float, x1: float, y1: float) -> None:
+def image(sheet: Sheet, x0: float, y0: float, x1: float, y1: float) -> None:
     """Something that is no text: a soft random field, sometimes in hard tones."""
     left, top, right, bottom = (max(0, round(v)) for v in (x0, y0, x1, y1))
     part = sheet.pixels[top:bottom, left:right]

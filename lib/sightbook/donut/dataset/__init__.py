@@ -1,0 +1,1 @@
+"""Data sets in the Donut folder format: reading, checking, importing, writing."""

@@ -1,0 +1,1 @@
+"""The zone's way: find it, straighten it, read its lines."""

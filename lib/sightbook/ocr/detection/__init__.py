@@ -1,0 +1,1 @@
+"""Where words are: the network, its data, its training."""

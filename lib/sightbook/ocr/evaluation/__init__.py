@@ -1,0 +1,1 @@
+"""Pages as read against pages as they are."""

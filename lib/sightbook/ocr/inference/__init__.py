@@ -1,0 +1,1 @@
+"""Exported networks at work, as the ocrs engine runs them."""

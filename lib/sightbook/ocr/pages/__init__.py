@@ -1,0 +1,1 @@
+"""Labelled pages: reading, importing, preparing, writing."""

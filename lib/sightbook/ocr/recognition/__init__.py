@@ -1,0 +1,1 @@
+"""What a line says: the network, its data, its training."""
