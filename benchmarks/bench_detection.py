@@ -74,7 +74,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
     from sightbook.defects.params import TrainDefects
     from sightbook.detection.models.config import DetectorConfig
     from sightbook.detection.models.rcnn import new_detector
-    from sightbook.detection.training.loader import TrainingPictures, Variation
+    from sightbook.detection.training.loader import TrainingImages, Variation
     from sightbook.training.fit import seed_everything
 
     params = TrainDefects(
@@ -93,7 +93,7 @@ def training_parts(name: str, size: int, count: int, batch: int, precision: str)
     labels = KINDS["asphalt"].labels
     canvas = (-(-size * 3 // 128) * 32, size)
     variation = Variation(canvas, (0.7, 1.4), "horizontal", 0.5, 0.0, 0.0)
-    pictures = TrainingPictures(
+    pictures = TrainingImages(
         [],
         lambda index: (kept[index % len(kept)].image, kept[index % len(kept)].record),
         labels,
@@ -111,12 +111,12 @@ def plain_loop(name: str, size: int, steps: int, batch: int) -> float:
     """What `train_one_epoch` of torchvision's references does; pictures a second."""
     import torch
 
-    from sightbook.detection.training.loader import collate_pictures
+    from sightbook.detection.training.loader import collate_images
 
     detector, pictures, _ = training_parts(name, size, steps * batch, batch, "32")
     detector.train()
     loader = torch.utils.data.DataLoader(
-        pictures, batch, shuffle=True, collate_fn=collate_pictures, drop_last=True
+        pictures, batch, shuffle=True, collate_fn=collate_images, drop_last=True
     )
     optimizer = torch.optim.SGD(detector.parameters(), 0.005, momentum=0.9, weight_decay=5e-4)
     start = time.process_time()
@@ -134,7 +134,7 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
     """`training.fit` with all that it does beside: AdamW, EMA, clipping, records of each step."""
     import torch
 
-    from sightbook.detection.training.loader import ValidationPictures, collate_pictures
+    from sightbook.detection.training.loader import ValidationImages, collate_images
     from sightbook.detection.training.train import DetectionTask
     from sightbook.runs.run import open_run
     from sightbook.training.fit import fit
@@ -150,9 +150,9 @@ def own_loop(name: str, size: int, steps: int, batch: int, precision: str, run_n
     detector = detector.to(memory_format=torch.channels_last)  # as `training.train.train_on` has it
     run = open_run("bench", run_name, params, stage="train", resume=False)
     truth = Annotations((), detector.config.labels)
-    task = Timed(detector, ValidationPictures([]), truth, run)
+    task = Timed(detector, ValidationImages([]), truth, run)
     with contextlib.redirect_stdout(io.StringIO()):
-        fit(task, pictures, None, run, params, collate=collate_pictures, monitor="train/loss")
+        fit(task, pictures, None, run, params, collate=collate_images, monitor="train/loss")
     run.finish({})
     return steps * batch / task.took
 
@@ -325,7 +325,7 @@ def main() -> None:
     if "drawing" in options.only:
         drawing(options.seconds)
     if "prediction" in options.only:
-        prediction(options.pictures)
+        prediction(options.images)
     if "evaluation" in options.only:
         evaluation(options.images, options.detections)
     if "training" in options.only:

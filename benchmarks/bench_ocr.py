@@ -48,9 +48,9 @@ def drawing(count: int) -> None:
 def training(steps: int, threads: int) -> None:
     import torch
 
-    from sightbook.ocr.detection.data import DrawnPages, collate_crops
+    from sightbook.ocr.detection.data import SyntheticPages, collate_crops
     from sightbook.ocr.detection.model import DetectionConfig, DetectionModel, detection_loss
-    from sightbook.ocr.recognition.data import DrawnLines, collate_lines, width_buckets
+    from sightbook.ocr.recognition.data import SyntheticLines, collate_lines, width_buckets
     from sightbook.ocr.recognition.model import Recognizer, RecognizerConfig
     from sightbook.training.params import FitParams
     from sightbook.training.task import resolve_precision
@@ -58,9 +58,9 @@ def training(steps: int, threads: int) -> None:
     torch.set_num_threads(threads)
     bf16 = resolve_precision(FitParams()) == "bf16-mixed"
     precision = "bf16" if bf16 else "fp32"
-    lines = DrawnLines(32 * steps, 0, LineSettings())
+    lines = SyntheticLines(32 * steps, 0, LineSettings())
     batches = width_buckets(lines, 0)(0, 32)
-    pages = DrawnPages(4 * steps, 0, 320, 3.0, "embedded", "")
+    pages = SyntheticPages(4 * steps, 0, 320, 3.0, "embedded", "")
     for name, model, data in (
         ("recogniser small, lines", Recognizer(RecognizerConfig(PRESETS["ocrs"], "small")), lines),
         ("detector small, pages of 800x600", DetectionModel(DetectionConfig("small")), pages),

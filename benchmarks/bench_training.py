@@ -20,12 +20,12 @@ from sightbook.runs.run import open_run
 from sightbook.training.fit import FitParams, Task, fit, schedule_factor, seed_everything
 
 
-class Pictures(torch.utils.data.Dataset):
+class ImageFiles(torch.utils.data.Dataset):
     """Grey pictures held in memory; `cost` rounds of blurring stand for decoding."""
 
     def __init__(self, count: int, side: int, cost: int = 0):
         generator = torch.Generator().manual_seed(0)
-        self.pictures = torch.rand(count, 1, side, side, generator=generator)
+        self.images = torch.rand(count, 1, side, side, generator=generator)
         self.labels = torch.randint(10, (count,), generator=generator)
         self.cost = cost
 
@@ -33,7 +33,7 @@ class Pictures(torch.utils.data.Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        picture = self.pictures[index]
+        picture = self.images[index]
         for _ in range(self.cost):
             picture = nn.functional.avg_pool2d(picture, 3, 1, 1)
         return picture, self.labels[index]
@@ -64,7 +64,7 @@ def clock() -> float:
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
-def bare_loop(data: Pictures, width: int, params: FitParams) -> float:
+def bare_loop(data: ImageFiles, width: int, params: FitParams) -> float:
     """Seconds of a plain loop over the data, that fetches each loss as `fit` does."""
     seed_everything(params.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -97,7 +97,7 @@ def bare_loop(data: Pictures, width: int, params: FitParams) -> float:
 
 
 def with_fit(
-    data: Pictures, width: int, params: FitParams, name: str
+    data: ImageFiles, width: int, params: FitParams, name: str
 ) -> tuple[float, dict[str, float]]:
     """Seconds of the last epoch's steps (`clock`), and its row of the history."""
     seed_everything(params.seed)
@@ -119,7 +119,7 @@ def main() -> None:
     params = FitParams(
         epochs=1, batch_size=options.batch_size, workers=0, checkpoint_seconds=0, precision="auto"
     )
-    data = Pictures(options.count, options.side)
+    data = ImageFiles(options.count, options.side)
     steps = -(-options.count // options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SIGHTBOOK_OUTPUTS"] = folder
@@ -132,7 +132,7 @@ def main() -> None:
             f"bare loop {1000 * fast / steps:.2f} ms a step, fit {1000 * slow / steps:.2f} ms: "
             f"{(slow - fast) / fast:+.1%} ({1e6 * (slow - fast) / steps:.0f} us a step)"
         )
-        costly = Pictures(options.count, options.side, cost=8)
+        costly = ImageFiles(options.count, options.side, cost=8)
         for workers in (0, 1):
             chosen = params.model_copy(update={"workers": workers, "epochs": 2})
             _, row = with_fit(costly, options.width, chosen, f"workers{workers}")

@@ -102,3 +102,9 @@ def test_the_warning_points_at_whoever_imports():
         [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True
     )
     assert "<string>:1: DeprecationWarning: sightbook.images is now" in told.stderr
+
+
+def test_an_old_path_can_be_run_as_a_program():
+    command = [sys.executable, "-m", "sightbook.launch", "--help"]  # as srun has it in job scripts
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "usage: python -m sightbook.training.launch" in told

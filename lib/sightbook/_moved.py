@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 MODULES: dict[str, tuple[str, ...]] = {
@@ -155,6 +155,13 @@ class _Forward(Loader):
         module.__getattr__ = get  # type: ignore[method-assign]
         module.__doc__ = news[0].__doc__
         module.__path__ = []  # old folders had modules, which are in the table too
+
+    def get_code(self, fullname: str) -> CodeType:
+        """What ``python -m OLD`` runs: the new module, in its place."""
+        new = MODULES[fullname][0]
+        _warn(fullname, new)
+        run = f"import runpy; runpy.run_module({new!r}, run_name='__main__', alter_sys=True)"
+        return compile(run, fullname, "exec")
 
 
 def _warn(old: str, new: str) -> None:

@@ -121,7 +121,7 @@ def test_figures_are_recorded_where_the_summary_finds_them(tmp_path):
     # judged singly where F1 is best: above 0.6, where nothing is false
     assert 0.6 < found.confidence <= 0.8
     assert json.loads(json.dumps(plain(found.metrics)))["errors"]["false"] == 0
-    assert found.metrics["intervals_over"] == "pictures"
+    assert found.metrics["intervals_over"] == "images"
     lower = evaluate(
         params(confidence=0.5), found.sets, saying([0.9, 0.8, 0.6, 0.0], shifted)
     ).metrics["errors"]
@@ -221,7 +221,7 @@ def test_what_a_run_held_back_is_tested_wherever_it_lies_now(tmp_path):
     assert names(elsewhere.test) == ["00.png", "01.png", "02.png", "03.png"]
     assert names(elsewhere.calibration) == ["04.png", "05.png"]
     assert len(chosen(run, data=str(moved), part="all").test.records) == 10
-    assert names(chosen(run, data=str(moved), part="all", max_pictures=3).test) == [
+    assert names(chosen(run, data=str(moved), part="all", max_images=3).test) == [
         "00.png",
         "04.png",
         "09.png",
@@ -258,7 +258,7 @@ def test_of_another_folder_its_own_splits_count(tmp_path):
 
 def test_generated_pictures_are_neither_chosen_on_nor_trained_on(tmp_path, capsys):
     run = trained_on("gone", tmp_path, kind="board", size=128, seed=5)
-    settings = params(pictures=3, seed=6)
+    settings = params(images=3, seed=6)
     labels = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
     sets = evaluation_sets(settings, run, labels, Report(), Skipped(0))
     assert "is not here" in capsys.readouterr().out
@@ -277,7 +277,7 @@ def test_generated_pictures_are_neither_chosen_on_nor_trained_on(tmp_path, capsy
 def test_a_run_that_kept_no_splits_is_not_tested_on_what_it_may_know(tmp_path, capsys):
     written(tmp_path / "roads", [True, False] * 3)
     run = trained_on(tmp_path / "roads", tmp_path, kind="asphalt", size=96, seed=5)
-    sets = evaluation_sets(params(pictures=2), run, ("pothole",), Report(), Skipped(0))
+    sets = evaluation_sets(params(images=2), run, ("pothole",), Report(), Skipped(0))
     assert "not told by a splits.json" in capsys.readouterr().out
     assert sets.source == "generated pictures"
     # whoever names the folder means it

@@ -197,7 +197,7 @@ def test_the_rate_at_all_types_is_the_realised_one(result):
 def test_outcomes_add_up(result):
     done = result.figures[MODEL].realised
     assert sum(
-        s["value"] for s in (done.right, done.kin, done.wrong, done.rejected)
+        s["value"] for s in (done.right, done.same_family, done.wrong, done.rejected)
     ) == pytest.approx(1)
 
 

@@ -262,7 +262,7 @@ def test_calibration_by_hand():
     assert (chosen.classes, chosen.views, chosen.reachable) == (3, 4, True)
     assert chosen.low <= chosen.value <= chosen.high
     kin = found(scores, [0, 1, 2, 2], families=[0, 1, 0])
-    np.testing.assert_allclose(kin.strangers, [0.1, 0.4, 0.2, 0.1])
+    np.testing.assert_allclose(kin.impostors, [0.1, 0.4, 0.2, 0.1])
     assert not calibrate(probes, 0.2).reachable
     with pytest.raises(ValueError, match="two families"):
         calibrate(found(scores, [0, 1, 2, 2], families=[0, 0, 0]), 0.1)
@@ -271,7 +271,8 @@ def test_calibration_by_hand():
 def test_what_a_threshold_does():
     scores = [[0.9, 0.1, 0.6], [0.8, 0.7, 0.3], [0.3, 0.2, 0.9], [0.6, 0.1, 0.2]]
     result = realised(found(scores, [0, 1, 1, 0], families=[0, 0, 1]), threshold=0.65)
-    assert [part["hits"] for part in (result.right, result.kin, result.wrong, result.rejected)] == [
+    parts = (result.right, result.same_family, result.wrong, result.rejected)
+    assert [part["hits"] for part in parts] == [
         1, 1, 1, 1,
     ]  # fmt: skip
     # As unknowns: 0.6, 0.3, 0.9 and 0.2.
@@ -288,7 +289,7 @@ def test_more_registered_types_let_more_strangers_in():
 def test_expected_false_identifications_are_those_of_random_registries():
     centres, views, labels = clouds(types=20, views=4, noise=1.5, dim=6)
     result = search(views, labels, centres, np.arange(20), [str(n) for n in range(20)])
-    limit = float(np.quantile(result.strangers, 0.8))
+    limit = float(np.quantile(result.impostors, 0.8))
     rng = np.random.default_rng(0)
     seen = []
     for _ in range(400):

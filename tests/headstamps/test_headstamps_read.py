@@ -418,7 +418,7 @@ def test_strips_to_train_on_are_lines_that_the_ocr_line_reads_back(tmp_path):
     dataset = read_dataset(tmp_path)
     assert not dataset.report.problems and not list(dataset.skipped)
     lines = PageLines(
-        dataset.pages, Encoder(PRESETS["ocrs"], "skip"), shaky=False, skipped=Skipped(0)
+        dataset.pages, Encoder(PRESETS["ocrs"], "skip"), jitter=False, skipped=Skipped(0)
     )
     assert len(lines) == len(kept)
     by_text = {sample.text: sample.image for sample in kept.values()}

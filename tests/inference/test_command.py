@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from sightbook.inference.command import CommandError, free_name, predict_files, setting_up, settings
+from sightbook.runs.run import RunError
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_options_that_are_not_set_are_left_to_the_predictor():
     }
 
 
-@pytest.mark.parametrize("error", [ValueError, TypeError, FileNotFoundError])
+@pytest.mark.parametrize("error", [RunError, ValueError, TypeError, FileNotFoundError])
 def test_what_a_predictor_refuses_is_the_command_lines_fault(error):
     with pytest.raises(CommandError, match="no such model"), setting_up():
         raise error("no such model")

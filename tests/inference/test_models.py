@@ -40,14 +40,14 @@ from sightbook.runs.run import RunError, list_runs, open_run, outputs_root
 WEIGHTS = {
     "donut": "reader.safetensors",
     "docclass": "embedder.safetensors",
-    "ocr": "detection.safetensors",
+    "ocr": "recognition.safetensors",
     "defects": detection_train.WEIGHTS,
     "headstamps": detection_train.WEIGHTS,
 }
 SHIPPED = {  # line -> folders under outputs/reference/<line>; the first is what `reference` means
     "donut": ("", "small"),
     "docclass": ("", "small"),
-    "ocr": ("detection", "recognition", "layout"),
+    "ocr": ("recognition", "detection", "layout"),
     "defects": ("potholes", "pcb"),
     "headstamps": ("", "recognition"),
 }
@@ -103,7 +103,7 @@ def line(request: pytest.FixtureRequest, house: Path) -> str:
     train_one(name, "older")
     train_one(name, "newer")
     if name == "ocr":
-        train_one(name, "reader", "recognition.safetensors")
+        train_one(name, "finder", "detection.safetensors")
     train_one(name, "unfinished", status="running")
     train_one(name, "figures", stage="evaluate")
     (house / "photo.jpg").write_bytes(b"no model")
@@ -163,8 +163,7 @@ def refused(error: pytest.ExceptionInfo[BaseException], asked: str | None) -> No
 PREDICT: dict[str, Callable[[str | None], Any]] = {
     "donut": donut_predict.Predictor,
     "docclass": docclass_predict.Predictor,
-    # not `Predictor(model)`, which asks a file what it is for
-    "ocr": lambda model: ocr_predict.Predictor(detection=model),
+    "ocr": ocr_predict.LineReader,
     "defects": defects_predict.Predictor,
     "headstamps": headstamps_predict.Predictor,
 }
@@ -185,7 +184,7 @@ def test_prediction_opens_the_file_that_is_meant(house, line, spelling, monkeypa
 START: dict[str, Callable[[str], Any]] = {
     "donut": lambda init: donut_train.build_reader(TrainDonut.parse({"init": init})),
     "docclass": lambda init: docclass_train.build_embedder(TrainDocclass.parse({"init": init})),
-    "ocr": lambda init: train_detection.build_detector(TrainDetection.parse({"init": init})),
+    "ocr": lambda init: train_recognition.build_recognizer(TrainRecognition.parse({"init": init})),
     "defects": lambda init: detection_train.build_detector(
         TrainDefects.parse({"init": init}), SETS
     ),
@@ -201,7 +200,7 @@ def test_training_starts_from_the_weights_that_are_meant(house, line, spelling, 
     for module, name in (
         (donut_reader, "load_reader"),
         (docclass_train, "load_embedder"),
-        (train_detection, "load_detection"),
+        (train_recognition, "load_recognizer"),
         (detection_train, "load_detector"),
     ):
         monkeypatch.setattr(module, name, opened)
@@ -223,7 +222,7 @@ def test_later_stages_work_in_the_run_that_is_meant(house, line, spelling, stage
     if spelling == ".onnx path":  # no run: there are no records
         folder = None
     if spelling in ("latest", "none") and line == "ocr":  # of any of its networks
-        folder = house / "outputs" / "ocr" / "reader"
+        folder = house / "outputs" / "ocr" / "finder"
     if spelling == "reference" and line == "ocr":  # all three
         folder = house / "outputs" / "reference" / "ocr"
     if folder is None:
@@ -272,14 +271,14 @@ def test_weights_of_each_of_the_ocr_lines_networks(house, monkeypatch):
     ship(house, "ocr")
     (house / "bundle" / "layout").mkdir(parents=True)
     (house / "bundle" / "layout" / "layout.pt").write_bytes(b"as an older run has them")
-    for module, name in ((train_recognition, "load_recognizer"), (train_layout, "load_layout")):
+    for module, name in ((train_detection, "load_detection"), (train_layout, "load_layout")):
         monkeypatch.setattr(module, name, opened)
-    with pytest.raises(OpenedError, match=r"reference/ocr/recognition/recognition\.safetensors"):
-        train_recognition.build_recognizer(TrainRecognition.parse({"init": "reference"}))
+    with pytest.raises(OpenedError, match=r"reference/ocr/detection/detection\.safetensors"):
+        train_detection.build_detector(TrainDetection.parse({"init": "reference"}))
     with pytest.raises(OpenedError, match=r"bundle/layout/layout\.pt"):
         train_layout.build_layout(TrainLayout.parse({"init": "bundle"}))
     with pytest.raises(RunError, match="holds no"):
-        train_recognition.build_recognizer(TrainRecognition.parse({"init": "bundle"}))
+        train_detection.build_detector(TrainDetection.parse({"init": "bundle"}))
 
 
 def test_the_recogniser_of_headstamps_is_its_own_or_one_of_ocr(house):
@@ -352,7 +351,6 @@ def test_without_a_run_later_stages_take_the_shipped_model_and_say_so(house, cap
 
 @pytest.mark.parametrize("line", LINES)
 def test_files_of_other_lines_and_of_no_line_are_refused(house, line):
-    ship(house, "ocr")  # whose other networks are looked for first
     (house / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(ValueError, match=r"broken\.onnx.*not a readable ONNX model"):
         PREDICT[line](str(house / "broken.onnx"))

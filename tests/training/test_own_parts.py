@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from sightbook.ocr.params import TrainRecognition
 from sightbook.params import parameters_cell_source
-from sightbook.training.weights import load_weights
+from sightbook.training.weights import read_weights
 
 CELLS = (
     parameters_cell_source(TrainRecognition),
@@ -95,7 +95,9 @@ def notebook(tmp_path: Path) -> Path:
     cells = [nbformat.v4.new_code_cell(source.strip("\n")) for source in CELLS]
     cells[0].metadata["tags"] = ["parameters"]
     path = tmp_path / "own.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    content = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(content, path)
     return path
 
 
@@ -141,7 +143,7 @@ def test_own_parts_train_on_every_number_of_processes_and_go_on_after_a_kill(
         assert metrics[0] == metrics[1]
         assert metrics[0]["train/tenth"] == pytest.approx(metrics[0]["train/loss"] / 10)
         first, second = (
-            load_weights(f / "recognition.safetensors").tensors for f in (whole, killed)
+            read_weights(f / "recognition.safetensors").tensors for f in (whole, killed)
         )
         assert first.keys() == second.keys() >= {"columns.weight", "head.weight"}
         assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -171,7 +171,7 @@ def image_size(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> t
 
 
 @dataclass(frozen=True)
-class Picture:
+class LoadedImage:
     """One page of what the user named: its pixels, or the error that took their place.
 
     Attributes:
@@ -194,15 +194,15 @@ def iter_images(
     *,
     dpi: int = 200,
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[Picture]:
+) -> Iterator[LoadedImage]:
     """Read all pictures of files, folders (recursively, natural order) and glob patterns.
 
     Multi-page TIFFs give their pages, PDFs their pages drawn at ``dpi``. Nothing raises: what
-    cannot be read, is not there or matches nothing comes as a :class:`Picture` with its error.
+    cannot be read, is not there or matches nothing comes as a :class:`LoadedImage` with its error.
     """
     for path in expand_paths(inputs):
         if isinstance(path, ImageError):
-            yield Picture(path.path, Path(path.path), error=path)
+            yield LoadedImage(path.path, Path(path.path), error=path)
         elif path.suffix.lower() == ".pdf":
             yield from _pdf_pages(path, dpi, max_pixels)
         else:
@@ -480,12 +480,12 @@ def _to_8_bit(values: NDArray[Any]) -> Pixels:
     return np.round((finite - low) * (255.0 / (high - low or 1.0))).astype(np.uint8)
 
 
-def _frames(path: Path, max_pixels: int) -> Iterator[Picture]:
+def _frames(path: Path, max_pixels: int) -> Iterator[LoadedImage]:
     """The pages of a TIFF; of anything else the first frame (animations, depth maps follow it)."""
     try:
         image = _opened(path, str(path))
     except ImageError as error:
-        yield Picture(str(path), path, error=error)
+        yield LoadedImage(str(path), path, error=error)
         return
     with image:
         try:
@@ -497,32 +497,32 @@ def _frames(path: Path, max_pixels: int) -> Iterator[Picture]:
             try:
                 if page > 1:
                     image.seek(page - 1)
-                yield Picture(name, path, page, image=_pixels(image, name, max_pixels))
+                yield LoadedImage(name, path, page, image=_pixels(image, name, max_pixels))
             except ImageError as error:
-                yield Picture(name, path, page, error=error)
+                yield LoadedImage(name, path, page, error=error)
             except Exception as error:
                 damaged = ImageError(name, f"damaged page ({_short(error)})")
-                yield Picture(name, path, page, error=damaged)
+                yield LoadedImage(name, path, page, error=damaged)
 
 
-def _pdf_pages(path: Path, dpi: int, max_pixels: int) -> Iterator[Picture]:
+def _pdf_pages(path: Path, dpi: int, max_pixels: int) -> Iterator[LoadedImage]:
     import pypdfium2 as pdfium
 
     if path.stat().st_size == 0:
         error = ImageError(path, "the file is empty (0 bytes)")
-        yield Picture(str(path), path, error=error)
+        yield LoadedImage(str(path), path, error=error)
         return
     try:
         document = pdfium.PdfDocument(path)
     except pdfium.PdfiumError as failure:
         reason = "needs a password" if "assword" in str(failure) else f"not a PDF ({failure})"
-        yield Picture(str(path), path, error=ImageError(path, reason))
+        yield LoadedImage(str(path), path, error=ImageError(path, reason))
         return
     try:
         document.init_forms()  # filled-in form fields are drawn only then
         count = len(document)
         if not count:
-            yield Picture(str(path), path, error=ImageError(path, "the PDF has no pages"))
+            yield LoadedImage(str(path), path, error=ImageError(path, "the PDF has no pages"))
         for number in range(1, count + 1):
             name = str(path) if count == 1 else f"{path}#page={number}"
             try:
@@ -531,12 +531,12 @@ def _pdf_pages(path: Path, dpi: int, max_pixels: int) -> Iterator[Picture]:
                 _check_size((width, height), f"{name} at {dpi} dpi", max_pixels)
                 bitmap = page.render(scale=dpi / 72, rev_byteorder=True)
                 pixels = np.array(Image.fromarray(bitmap.to_numpy()).convert("RGB"))
-                yield Picture(name, path, number, image=pixels)
+                yield LoadedImage(name, path, number, image=pixels)
             except ImageError as error:
-                yield Picture(name, path, number, error=error)
+                yield LoadedImage(name, path, number, error=error)
             except Exception as failure:
                 damaged = ImageError(name, f"damaged page ({_short(failure)})")
-                yield Picture(name, path, number, error=damaged)
+                yield LoadedImage(name, path, number, error=damaged)
     finally:
         document.close()
 

@@ -86,8 +86,8 @@ class Evaluation:
             "images": self.decision.metrics,
             "operating_point": None if self.point is None else self.point.to_dict(),
             "errors": {"confidence": self.confidence, **count_errors(self.errors)},
-            "intervals_over": "pictures" if self.detections.units is None else "groups",
-            "seconds_a_picture": self.detections.seconds_a_picture,
+            "intervals_over": "images" if self.detections.units is None else "groups",
+            "seconds_per_image": self.detections.seconds_per_image,
             "skipped": self.skipped,
             "problems": self.problems,
         }
@@ -168,7 +168,7 @@ def _generated(trained: TrainDefects, seed: int, count: int) -> Annotations:
     settings = PrepareDefects.parse(
         {
             "name": name,
-            "pictures": count,
+            "images": count,
             "seed": seed,
             "workers": 0,
             "kind": trained.kind,

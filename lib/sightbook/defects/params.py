@@ -25,7 +25,7 @@ class PrepareDefects(PrepareDetection):
         "classes",
         "usecase",
         "version",
-        "pictures",
+        "synthetic_images",
         "kind",
         "clean",
         "splits",
@@ -38,8 +38,8 @@ class PrepareDefects(PrepareDetection):
     kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
         "road", description="of generated surface: road, asphalt, concrete, board or plate (easy)"
     )
-    side: int = Field(320, ge=0, description="longer side of generated pictures, px; 0: the usual")
-    clean: float = Field(0.3, ge=0, le=1, description="share of generated pictures without defect")
+    side: int = Field(320, ge=0, description="longer side of generated images, px; 0: the usual")
+    clean: float = Field(0.3, ge=0, le=1, description="share of generated images without defect")
 
 
 class TrainDefects(TrainDetector):
@@ -52,7 +52,7 @@ class TrainDefects(TrainDetector):
         "own_share",
         "folds",
         "kind",
-        "pictures",
+        "synthetic_images",
         "init",
         "model",
         "size",
@@ -69,7 +69,7 @@ class TrainDefects(TrainDetector):
     kind: Literal["road", "asphalt", "concrete", "board", "plate"] = Field(
         "plate", description="of drawn surfaces: road, asphalt, concrete, board or plate (easy)"
     )
-    clean: float = Field(0.3, ge=0, lt=1, description="share of drawn pictures without defect")
+    clean: float = Field(0.3, ge=0, lt=1, description="share of drawn images without defect")
     flip: Literal["none", "horizontal", "all"] = Field(
         "horizontal", description="mirroring: none, horizontal, or all with quarter turns"
     )
@@ -84,8 +84,8 @@ class EvaluateDefects(EvaluateDetection):
         "data",
         "images",
         "part",
-        "pictures",
-        "max_pictures",
+        "synthetic_images",
+        "max_images",
         "required_recall",
         "eval_conf",
         "confidence",
@@ -98,13 +98,13 @@ class EvaluateDefects(EvaluateDetection):
     )
 
     required_recall: float = Field(
-        0.95, gt=0, le=1, description="share of defective pictures that must be called so"
+        0.95, gt=0, le=1, description="share of defective images that must be called so"
     )
     eval_conf: float = Field(
         0.0, ge=0, le=1, description="defective from it on; 0: chosen for the required recall"
     )
     tile: int = Field(
-        0, ge=0, description="side of windows that large pictures are looked at in, px; 0: off"
+        0, ge=0, description="side of windows that large images are looked at in, px; 0: off"
     )
     overlap: float = Field(
         0.2, ge=0, le=0.9, description="share of a window that its neighbour shows too"

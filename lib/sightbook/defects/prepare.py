@@ -36,10 +36,10 @@ def draw(params: PrepareDefects, folder: Path) -> Annotations:
     return drawn_once(
         folder,
         params.model_dump(include=names),
-        params.pictures,
+        params.synthetic_images,
         lambda: write_surfaces(
             folder,
-            params.pictures,
+            params.synthetic_images,
             params.seed,
             params.workers,
             kind=params.kind,

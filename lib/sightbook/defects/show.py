@@ -9,13 +9,13 @@ from sightbook.detection.labels.annotations import Annotations
 from sightbook.detection.metrics.image import SHARES, Decision, OperatingPoint
 from sightbook.detection.metrics.scoring import Found
 from sightbook.detection.metrics.show import (
-    FATES,
     NAMED,
+    OUTCOMES,
     Load,
     draw_boxes,
     image_axes,
     inner_legend,
-    load_picture,
+    load_image,
     share_axes,
     show_record,
 )
@@ -91,7 +91,7 @@ def wrong_decisions(
     count: int = 6,
     *,
     columns: int = 3,
-    load: Load = load_picture,
+    load: Load = load_image,
 ) -> Plot:
     """Images called wrongly, the clearest mistakes first: truth dashed, detections drawn through.
 
@@ -108,14 +108,14 @@ def wrong_decisions(
         title = f"{names[row['outcome']]}, score {row['score']:.2f}: {record.name}"
         show_record(ax, record, title, load, columns)
         # Without names: they would hide what the smallest ones look like.
-        draw_boxes(ax, record.boxes, FATES["missed"], named=False, dashed=True)
+        draw_boxes(ax, record.boxes, OUTCOMES["missed"], named=False, dashed=True)
         near = [b for b in found[record.name] if (b.score or 0.0) >= decision.eval_conf / 2]
         near.sort(key=lambda box: -(box.score or 0.0))
-        draw_boxes(ax, near[:NAMED], FATES["false"])
-        draw_boxes(ax, near[NAMED:], FATES["false"], named=False)
+        draw_boxes(ax, near[:NAMED], OUTCOMES["false"])
+        draw_boxes(ax, near[NAMED:], OUTCOMES["false"], named=False)
     handles = [
-        Line2D([], [], color=FATES["missed"], lw=2, ls="--", label="truth"),
-        Line2D([], [], color=FATES["false"], lw=2, label="detected"),
+        Line2D([], [], color=OUTCOMES["missed"], lw=2, ls="--", label="truth"),
+        Line2D([], [], color=OUTCOMES["false"], lw=2, label="detected"),
     ]
     plot.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return plot

@@ -34,7 +34,7 @@ def train(
     """
     sets = training_images(params) if sets is None else sets
     if task is None:
-        task = DetectionTask(build_detector(params, sets), sets, params.leavings)
+        task = DetectionTask(build_detector(params, sets), sets, params.epoch_dumps)
     return train_detector(params, run, task, sets)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -52,10 +53,16 @@ DetectorName = Literal[
 class TrainDetector(FitParams):
     """What detectors are trained by; a line adds its generator's and its augmentation's."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "synthetic_images",
+        "validation_pictures": "validation_images",
+        "leavings": "epoch_dumps",
+    }
+
     line: ClassVar[str]
 
     epochs: int = Field(5, ge=1, description="passes over the training set")
-    batch_size: int = Field(2, ge=1, description="pictures a step on each device")
+    batch_size: int = Field(2, ge=1, description="images a step on each device")
     weight_decay: float = Field(0.02, ge=0, description="on weights, not on norms and biases")
     clip_norm: float = Field(5.0, ge=0, description="gradient norm is clipped to it; 0: off")
     ema_decay: float = Field(0.95, ge=0, lt=1, description="average of the weights; 0: off")
@@ -67,7 +74,7 @@ class TrainDetector(FitParams):
     data: str = Field(
         "synthetic", description="synthetic (nothing else), or labels: a folder or a file"
     )
-    images: str = Field("", description="folder of data's pictures; empty: found beside the labels")
+    images: str = Field("", description="folder of data's images; empty: found beside the labels")
     usecase: str = Field("", description="of CSV versions in data; empty: none, or the only one")
     version: str = Field("latest", description="of CSV versions: latest, or a stamp")
     validation: float = Field(0.2, gt=0, lt=1, description="share of data's groups to validate on")
@@ -75,7 +82,7 @@ class TrainDetector(FitParams):
         0.0, ge=0, lt=1, description="share of data's groups kept for evaluation, where it has none"
     )
     use_test: bool = Field(
-        False, description="pictures that data sets apart for testing are used like all others"
+        False, description="images that data sets apart for testing are used like all others"
     )
     folds: int = Field(
         0, ge=0, description="cross-validation: parts that are held back in turn; 0: off"
@@ -84,11 +91,13 @@ class TrainDetector(FitParams):
         False, description="errors in labels end the run; else bad boxes are left out"
     )
     own_share: float = Field(
-        1.0, gt=0, le=1, description="share of an epoch's pictures from data, the others drawn"
+        1.0, gt=0, le=1, description="share of an epoch's images from data, the others drawn"
     )
-    pictures: int = Field(60, ge=1, description="pictures an epoch; with data alone: all of its")
-    validation_pictures: int = Field(
-        16, ge=1, description="drawn pictures to validate on; of data's, all are taken"
+    synthetic_images: int = Field(
+        60, ge=1, description="images an epoch; with data alone: all of its"
+    )
+    validation_images: int = Field(
+        16, ge=1, description="drawn images to validate on; of data's, all are taken"
     )
     model: DetectorName = Field(
         "fasterrcnn_mobilenet",
@@ -100,7 +109,7 @@ class TrainDetector(FitParams):
         ge=96,
         le=4096,
         multiple_of=32,
-        description="longer side of a picture as the model sees it, px",
+        description="longer side of a image as the model sees it, px",
     )
     finest: int = Field(
         0, ge=0, description="stride of the model's finest map, small for small objects; 0: usual"
@@ -120,10 +129,10 @@ class TrainDetector(FitParams):
         description="of region proposals: nms_iou_threshold ...",
     )
     box_batch_size_per_image: int = Field(
-        64, ge=1, description="proposals a picture that the second stage learns from"
+        64, ge=1, description="proposals a image that the second stage learns from"
     )
     rpn_batch_size_per_image: int = Field(
-        128, ge=2, description="anchors a picture that the first stage learns from"
+        128, ge=2, description="anchors a image that the first stage learns from"
     )
     backbone_rate: float = Field(
         1.0, gt=0, le=1, description="learning rate of the backbone, as a share of the others'"
@@ -139,24 +148,24 @@ class TrainDetector(FitParams):
     )
     scale_max: float = Field(1.4, gt=0, description="largest scale of large-scale jitter")
     photometric: float = Field(
-        0.5, ge=0, le=1, description="share of pictures with light and colours changed"
+        0.5, ge=0, le=1, description="share of images with light and colours changed"
     )
     copy_paste: float = Field(
-        0.0, ge=0, le=1, description="share of pictures with objects pasted in from others"
+        0.0, ge=0, le=1, description="share of images with objects pasted in from others"
     )
-    mosaic: float = Field(0.0, ge=0, le=1, description="share of pictures put together of four")
+    mosaic: float = Field(0.0, ge=0, le=1, description="share of images put together of four")
     crop: int = Field(
         0,
         ge=0,
         multiple_of=32,
-        description="side of parts of pictures to train on, px: for small objects; 0: whole ones",
+        description="side of parts of images to train on, px: for small objects; 0: whole ones",
     )
-    leavings: int = Field(
+    epoch_dumps: int = Field(
         0,
         ge=0,
-        description="pictures to draw after each epoch, beside loss.txt and predictions; 0: none",
+        description="images to draw after each epoch, beside loss.txt and predictions; 0: none",
     )
-    max_bad: int = Field(20, ge=0, description="unusable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unusable images skipped before it stops")
 
     @property
     def has_masks(self) -> bool:
@@ -229,26 +238,45 @@ class TrainDetector(FitParams):
 class PrepareDetection(Parameters):
     """What both lines' data sets are made by."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "synthetic_images",
+        "min_consent": "min_agreement",
+        "consent_iou": "agreement_iou",
+    }
+
     line: ClassVar[str]
 
     name: str = Field("demo", description="data set's name: outputs/data/<line>/<name>")
-    source: Literal["synthetic", "auto", "coco", "csv", "voc", "yolo", "masks", "labellers"] = (
-        Field("synthetic", description="or auto, coco, csv, voc, yolo, masks, labellers")
+    source: Literal["synthetic", "auto", "coco", "csv", "voc", "yolo", "masks", "annotators"] = (
+        Field("synthetic", description="or auto, coco, csv, voc, yolo, masks, annotators")
     )
     path: str = Field("", description="folder or file to import; not used by synthetic")
-    images: str = Field("", description="folder of its pictures; empty: found by path")
+    images: str = Field("", description="folder of its images; empty: found by path")
     classes: list[str] = Field(
         default_factory=list, description="the only classes allowed, in order; empty: as found"
     )
     usecase: str = Field("", description="of CSV versions, read and written; empty: the only one")
     version: str = Field("latest", description="of CSV versions to read: latest, or a stamp")
-    min_consent: float = Field(
-        0.6, gt=0, le=1, description="labellers: share of them that an object needs"
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _old_source(cls, value: Any) -> Any:
+        if value != "labellers":
+            return value
+        warnings.warn(
+            "source 'labellers' is called 'annotators' now; the old name goes with release 0.3",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return "annotators"
+
+    min_agreement: float = Field(
+        0.6, gt=0, le=1, description="annotators: share of them that an object needs"
     )
-    consent_iou: float = Field(
-        0.5, gt=0, le=1, description="labellers: overlap from which boxes are one object"
+    agreement_iou: float = Field(
+        0.5, gt=0, le=1, description="annotators: overlap from which boxes are one object"
     )
-    pictures: int = Field(32, ge=3, description="pictures to generate")
+    synthetic_images: int = Field(32, ge=3, description="images to generate")
     splits: Literal["source", "new"] = Field(
         "source", description="source: kept where it names them; new: drawn anew, by groups"
     )
@@ -259,7 +287,7 @@ class PrepareDetection(Parameters):
     strict: bool = Field(
         False, description="errors in labels end the run; else bad boxes are left out"
     )
-    max_bad: int = Field(20, ge=0, description="unusable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unusable images skipped before it stops")
 
     @property
     def shares(self) -> dict[str, float]:
@@ -287,30 +315,37 @@ class PrepareDetection(Parameters):
 class EvaluateDetection(Parameters):
     """What both lines' evaluations are told."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "synthetic_images",
+        "max_pictures": "max_images",
+    }
+
     line: ClassVar[str]
 
     run: str = Field("latest", description="run to evaluate: latest, a name, a path or reference")
     data: str = Field(
         "trained", description="trained: what the run held back; synthetic; or a folder or file"
     )
-    images: str = Field("", description="folder of data's pictures; empty: found beside the labels")
+    images: str = Field("", description="folder of data's images; empty: found beside the labels")
     part: Literal["test", "validation", "train", "all"] = Field(
         "test", description="of a folder: its test, validation or train split, or all"
     )
-    pictures: int = Field(24, ge=2, description="pictures to generate, where data is generated")
-    max_pictures: int = Field(
+    synthetic_images: int = Field(
+        24, ge=2, description="images to generate, where data is generated"
+    )
+    max_images: int = Field(
         0, ge=0, description="of a folder so many at most, evenly over it; 0: all"
     )
-    seed: int = Field(2026, ge=0, description="of generated pictures, apart from training's")
+    seed: int = Field(2026, ge=0, description="of generated images, apart from training's")
     confidence: float = Field(
         0.0, ge=0, le=1, description="detections from it on are judged singly; 0: where F1 is best"
     )
     bootstrap: int = Field(
-        200, ge=0, description="resamples of pictures or groups for intervals; 0: none"
+        200, ge=0, description="resamples of images or groups for intervals; 0: none"
     )
-    worst: int = Field(6, ge=1, description="worst pictures to show")
+    worst: int = Field(6, ge=1, description="worst images to show")
     threads: int = Field(1, ge=1, description="threads of the models")
-    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unreadable images skipped before it stops")
     description: str = Field("", description="what was tried, in a few words; for comparisons")
 
 

@@ -6,13 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from sightbook.figures.tables import Table
-from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.cards import (
+    card_page,
+    format_params,
+    format_validation,
+    origin,
+    read_records,
+)
 from sightbook.inference.export import Exported
 
 MODEL, PIXELS = "model", "plain_pixels"
 
 
-TOLD = ("backbone", "dim", "head", "margin", "scale", "init", "epochs", "views", "batch_size",
+CARD_PARAMS = ("backbone", "dim", "head", "margin", "scale", "init", "epochs", "views",
+    "batch_size",
         "level", "own_share", "precision")  # fmt: skip
 """Parameters on the card."""
 
@@ -36,11 +43,11 @@ def model_card(run: Path, exported: Exported) -> str:
         exported,
         _agreement(exported),
         [
-            *params_told(records.params, TOLD),
+            *format_params(records.params, CARD_PARAMS),
             f"- classes: {classes.get('own', 0)} of the user's, {classes.get('other', 0)} "
             f"generated or extra; {classes.get('validation', 0)} to validate on",
             *origin(records),
-            *validation_told(records.metrics),
+            *format_validation(records.metrics),
         ],
     )
 

@@ -207,7 +207,7 @@ class Evaluation:
         """Rows for display: what the default threshold does to the test types."""
         named = {
             "known type: right": "right",
-            "known type: another one of its family": "kin",
+            "known type: another one of its family": "same_family",
             "known type: wrong": "wrong",
             "known type: rejected": "rejected",
             "unknown type: accepted": "false_identification",

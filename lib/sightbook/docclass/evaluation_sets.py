@@ -51,7 +51,7 @@ class Sets:
             name: {
                 "types": len(part.names),
                 "families": len(set(part.families)),
-                "pictures": len(part),
+                "images": len(part),
             }
             for name, part in parts.items()
         }
@@ -131,8 +131,8 @@ def registered(store: Store) -> tuple[Image, NDArray[np.int64]]:
         Pictures uint8 ``[types, 128, 128, 3]`` and their labels.
     """
     size = (VIEW_SIDE, VIEW_SIDE)
-    pictures = [store.pixels[members[0]] for members in store.members()]
-    small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]
+    images = [store.pixels[members[0]] for members in store.members()]
+    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images]
     return np.stack(small).astype(np.uint8), np.arange(len(small))
 
 
@@ -150,9 +150,9 @@ def factor_views(
     number = list(FACTORS).index(factor)
     for row, label in enumerate(labels.tolist()):
         rng = np.random.default_rng([seed, number, row])
-        picture = members[label][0]
+        image = members[label][0]
         views[row] = render_factor(
-            store.pixels[picture], float(store.aspects[picture]), rng, factor, amount
+            store.pixels[image], float(store.aspects[image]), rng, factor, amount
         )
     return views, labels
 

@@ -79,7 +79,9 @@ def robustness(embeds: Mapping[str, Embed], store: Store, seed: int) -> list[Fac
             for name, embed in embeds.items():
                 found = search(embed(views), labels, galleries[name], types, store.families)
                 right = found.answers == labels
-                (point,) = operating_points(found.own, found.scores[~found.kin], [FACTOR_FPR])
+                (point,) = operating_points(
+                    found.own, found.scores[~found.same_family], [FACTOR_FPR]
+                )
                 top1 = share(right, found.families[labels])
                 points.append(FactorPoint(name, factor, amount, top1, point.tpr))
     return points
@@ -91,9 +93,9 @@ def hardest(found: Search, views: Image, store: Store, count: int) -> list[Confu
     Each type is shown once, by its hardest view, and each pair of types in one direction only.
     """
     templates, _ = registered(store)
-    strangers = np.where(found.kin, np.float32(-np.inf), found.scores)
-    nearest = found.types[strangers.argmax(axis=1)]
-    own, other = found.own, found.strangers
+    impostors = np.where(found.same_family, np.float32(-np.inf), found.scores)
+    nearest = found.types[impostors.argmax(axis=1)]
+    own, other = found.own, found.impostors
     shown: dict[int, int] = {}
     worst: list[Confusion] = []
     for row in np.argsort(own - other, kind="stable").tolist():

@@ -18,7 +18,7 @@ class PrepareDocclass(Parameters):
 
     name: str = Field("demo", description="data set's name: outputs/data/docclass/<name>")
     source: Literal["synthetic", "folder"] = Field(
-        "synthetic", description="synthetic, or folder: a picture a class, a sub-folder a class"
+        "synthetic", description="synthetic, or folder: a image a class, a sub-folder a class"
     )
     path: str = Field("", description="folder of templates to import; not used by synthetic")
     templates: int = Field(120, ge=6, description="templates to generate")
@@ -77,7 +77,7 @@ class TrainDocclass(FitParams):
     run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
     data: str = Field("synthetic", description="synthetic (nothing else), or a folder of templates")
     templates: int = Field(200, ge=0, description="generated templates, each a class, beside data")
-    extra: str = Field("", description="folder of any pictures, each one more class; empty: none")
+    extra: str = Field("", description="folder of any images, each one more class; empty: none")
     extra_classes: int = Field(10_000, ge=1, description="at most so many of them")
     own_share: float = Field(
         0.5, ge=0, le=1, description="share of views from the classes of data, not generated ones"

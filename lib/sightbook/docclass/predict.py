@@ -145,7 +145,7 @@ class Predictor:
         if not calibrated:
             raise ValueError(
                 f"{self.file}: has no calibrated threshold; run 03_evaluate_docclass on its run, "
-                "or give one (threshold=0.5, on the command line -o threshold 0.5)"
+                "or give one (threshold=0.5, on the command line --threshold 0.5)"
             )
         return float(calibrated["value"])
 

@@ -65,7 +65,7 @@ class Prepared:
                 {
                     "split": split,
                     "classes": len(classes),
-                    "pictures": sum(len(item.files) for item in classes),
+                    "images": sum(len(item.files) for item in classes),
                     "artwork families": len(set(families)),
                     "of several classes": several,
                 }

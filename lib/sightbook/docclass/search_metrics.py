@@ -62,7 +62,7 @@ class Search:
     families: Labels
 
     @property
-    def kin(self) -> NDArray[np.bool_]:
+    def same_family(self) -> NDArray[np.bool_]:
         """Which columns are of the probe's family, its own type among them, ``[n, types]``."""
         return self.families[self.labels][:, None] == self.families[self.types][None, :]
 
@@ -83,9 +83,9 @@ class Search:
         return np.where(mine, self.scores, np.float32(-np.inf)).max(axis=1)
 
     @property
-    def strangers(self) -> NDArray[np.float32]:
+    def impostors(self) -> NDArray[np.float32]:
         """The highest score among types of other families, ``[n]``: the probe as an unknown."""
-        return np.where(self.kin, np.float32(-np.inf), self.scores).max(axis=1)
+        return np.where(self.same_family, np.float32(-np.inf), self.scores).max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,14 @@ class Realised:
 
     Attributes:
         right: known probes that are accepted and right.
-        kin: known probes that are accepted as another type of their family.
+        same_family: known probes that are accepted as another type of their family.
         wrong: known probes that are accepted as another type.
         rejected: known probes that are rejected.
         false_identification: probes that are accepted with their family not registered.
     """
 
     right: Share
-    kin: Share
+    same_family: Share
     wrong: Share
     rejected: Share
     false_identification: Share
@@ -285,7 +285,7 @@ def calibrate(found: Search, target: float, bootstrap: int = 200, seed: int = 0)
     Raises:
         ValueError: all types are of one family, so no probe can be unknown.
     """
-    scores = found.strangers
+    scores = found.impostors
     if not np.isfinite(scores).all():
         raise ValueError("a threshold needs registered types of two families")
     weights = _weights(found.families[found.labels], bootstrap, seed)
@@ -305,13 +305,13 @@ def realised(found: Search, threshold: float, bootstrap: int = 200, seed: int = 
     """What becomes of known and of unknown probes at a threshold."""
     probes, answers = found.families[found.labels], found.answers
     accepted, right = found.best >= threshold, answers == found.labels
-    kin = ~right & (found.families[answers] == probes)
+    same_family = ~right & (found.families[answers] == probes)
     return Realised(
         right=share(accepted & right, probes, bootstrap, seed),
-        kin=share(accepted & kin, probes, bootstrap, seed),
-        wrong=share(accepted & ~right & ~kin, probes, bootstrap, seed),
+        same_family=share(accepted & same_family, probes, bootstrap, seed),
+        wrong=share(accepted & ~right & ~same_family, probes, bootstrap, seed),
         rejected=share(~accepted, probes, bootstrap, seed),
-        false_identification=share(found.strangers >= threshold, probes, bootstrap, seed),
+        false_identification=share(found.impostors >= threshold, probes, bootstrap, seed),
     )
 
 
@@ -327,7 +327,7 @@ def false_identifications(found: Search, threshold: float, sizes: Sequence[int])
         threshold: as in use.
         sizes: numbers of registered types; more than there are count as all.
     """
-    other = ~found.kin
+    other = ~found.same_family
     there = other.sum(axis=1)
     above = (other & (found.scores >= threshold)).sum(axis=1)
     pairs, counts = np.unique(np.stack([there, above], axis=1), axis=0, return_counts=True)

@@ -147,9 +147,9 @@ def embedding_map(result: Evaluation, types: int = 12) -> Plot:
             ax.scatter(mine[:, 0], mine[:, 1], color=color, marker=marker, s=26, alpha=0.8, lw=0)
             spokes = _spokes(mine)
             ax.plot(spokes[:, 0], spokes[:, 1], color=color, lw=0.6, alpha=0.5)
-            picture = OffsetImage(templates[chosen[number]], zoom=0.19)
+            image = OffsetImage(templates[chosen[number]], zoom=0.19)
             frame = {"edgecolor": color, "lw": 1.5}
-            ax.add_artist(AnnotationBbox(picture, mine.mean(axis=0), pad=0.1, bboxprops=frame))
+            ax.add_artist(AnnotationBbox(image, mine.mean(axis=0), pad=0.1, bboxprops=frame))
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_aspect("equal", adjustable="datalim")
@@ -183,14 +183,14 @@ def confusions(result: Evaluation) -> Plot:
     grid = plot.add_gridspec(rows, columns * 3)
     for place, case in enumerate(cases):
         verdict = "WRONG" if case.wrong else "right"
-        pictures = (
+        images = (
             (case.probe, f"{verdict} by {abs(case.own_score - case.other_score):.2f}"),
             (case.own, f"{case.own_score:.2f} {case.type}"),
             (case.candidate, f"{case.other_score:.2f} {case.other}"),
         )
-        for step, (picture, title) in enumerate(pictures):
+        for step, (image, title) in enumerate(images):
             ax = plot.add_subplot(grid[place // columns, place % columns * 3 + step])
-            show_image(ax, picture, title, characters=23)
+            show_image(ax, image, title, characters=23)
             if step == 0 and case.wrong:
                 ax.set_title(title, fontsize=9, color=WRONG, loc="left", pad=4)
     return plot

@@ -252,10 +252,10 @@ class TrainingViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         label = int(self.schedule[index])
         rng = np.random.default_rng([self.params.seed, self.epoch, index])
-        pictures = self.members[label // self.turns]
-        picture = pictures[int(rng.integers(len(pictures)))]
-        template = self.store.pixels[picture]
-        aspect = float(self.store.aspects[picture])
+        images = self.members[label // self.turns]
+        image = images[int(rng.integers(len(images)))]
+        template = self.store.pixels[image]
+        aspect = float(self.store.aspects[image])
         turn = label % self.turns
         if turn:
             template = np.ascontiguousarray(np.rot90(template, turn))

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sightbook.figures.tables import Table
-from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.cards import (
+    card_page,
+    format_params,
+    format_validation,
+    origin,
+    read_records,
+)
 from sightbook.inference.export import Exported
 from sightbook.metrics.bootstrap import format_interval
 
@@ -29,7 +35,16 @@ ABOUT = {
     "page": "Reads a whole page and writes its fields as JSON (Donut, Kim et al. 2022).",
 }
 
-TOLD = ("road", "encoder", "size", "init", "epochs", "samples", "batch_size", "precision")
+CARD_PARAMS = (
+    "pipeline",
+    "encoder",
+    "size",
+    "init",
+    "epochs",
+    "samples",
+    "batch_size",
+    "precision",
+)
 """Parameters on the card."""
 
 
@@ -39,7 +54,7 @@ def model_card(run: Path, exported: Exported) -> str:
     metrics = records.metrics
     return card_page(
         f"donut, run {records.name}",
-        ABOUT[records.params["road"]],
+        ABOUT[str(records.params.get("pipeline", records.params.get("road")))],
         [f"sightbook predict donut FILE... --json --model {records.name}"],
         [
             f"{_files(exported)} belong together; they "
@@ -54,7 +69,11 @@ def model_card(run: Path, exported: Exported) -> str:
         ],
         exported,
         _agreement(exported),
-        [*params_told(records.params, TOLD), *origin(records), *validation_told(metrics)],
+        [
+            *format_params(records.params, CARD_PARAMS),
+            *origin(records),
+            *format_validation(metrics),
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -23,8 +24,8 @@ class PrepareDonut(Parameters):
     )
     path: str = Field("", description="folder or table to import; not used by synthetic")
     documents: int = Field(48, ge=3, description="documents to generate")
-    width: int = Field(960, ge=320, le=4000, description="width of generated pictures, px")
-    height: int = Field(720, ge=240, le=4000, description="height of generated pictures, px")
+    width: int = Field(960, ge=320, le=4000, description="width of generated images, px")
+    height: int = Field(720, ge=240, le=4000, description="height of generated images, px")
     validation: float = Field(0.15, ge=0, lt=1, description="share of the validation split")
     test: float = Field(0.2, ge=0, lt=1, description="share of the test split")
     seed: int = Field(7, ge=0, description="seed of the generator and of the split")
@@ -46,9 +47,13 @@ class PrepareDonut(Parameters):
 class TrainDonut(FitParams):
     """`02_train_donut`: train a reader of machine-readable zones or of whole pages."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "road": "pipeline",
+    }
+
     shown: ClassVar[tuple[str, ...]] = (
         "run",
-        "road",
+        "pipeline",
         "data",
         "init",
         "encoder",
@@ -65,21 +70,21 @@ class TrainDonut(FitParams):
     )
 
     run: str = Field("", description="run's name; empty takes the time of day; same name resumes")
-    road: Literal["zone", "page"] = Field(
-        "zone", description="zone: find, straighten, read; page: whole picture in, text out"
+    pipeline: Literal["zone", "page"] = Field(
+        "zone", description="zone: find, straighten, read; page: whole image in, text out"
     )
     data: str = Field("synthetic", description="documents: synthetic, or a Donut folder")
     init: str = Field(
         "scratch", description="scratch, reference, pretrained, a hub name, a run or a folder"
     )
     encoder: Literal["conv", "swin"] = Field(
-        "conv", description="encoder of the zone road; the page road is always swin"
+        "conv", description="encoder of the zone pipeline; the page pipeline is always swin"
     )
     size: Literal["tiny", "small", "base"] = Field("tiny", description="size of a scratch model")
     samples: int = Field(400, ge=8, description="zones (or pages) per epoch")
     validation_samples: int = Field(64, ge=1, description="zones (or pages) validated on")
     ctc_weight: float = Field(
-        0.5, ge=0, le=1, description="share of the CTC head in the zone road's loss"
+        0.5, ge=0, le=1, description="share of the CTC head in the zone pipeline's loss"
     )
     curriculum: float = Field(
         0.5, ge=0, le=1, description="share of the run over which samples grow to full difficulty"
@@ -91,19 +96,21 @@ class TrainDonut(FitParams):
     finder: str = Field("train", description="zone finder: train, reference, or a run's name")
     finder_size: Literal["tiny", "small"] = Field("tiny", description="size of the zone finder")
     finder_epochs: int = Field(6, ge=1, description="passes over the documents for the finder")
-    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
-    image_height: int = Field(320, ge=64, description="page road: height of the input, px")
-    image_width: int = Field(448, ge=64, description="page road: width of the input, px")
-    max_length: int = Field(128, ge=8, le=2048, description="page road: longest output, tokens")
+    max_bad: int = Field(20, ge=0, description="unreadable images skipped before it stops")
+    image_height: int = Field(320, ge=64, description="page pipeline: height of the input, px")
+    image_width: int = Field(448, ge=64, description="page pipeline: width of the input, px")
+    max_length: int = Field(128, ge=8, le=2048, description="page pipeline: longest output, tokens")
     task: str = Field(
         "auto",
-        description="page road: auto, parsing, classification, question_answering, or a task token",
+        description="page pipeline: auto, parsing, classification, question_answering or a token",
     )
     align_long_axis: bool = Field(
-        False, description="page road: turn pictures until their long side is the input's"
+        False, description="page pipeline: turn images until their long side is the input's"
     )
     read_samples: int = Field(
-        8, ge=0, description="page road: validation pages written out each epoch; 0: only losses"
+        8,
+        ge=0,
+        description="page pipeline: validation pages written out each epoch; 0: only losses",
     )
 
     @field_validator("task")
@@ -132,4 +139,4 @@ class EvaluateDonut(Parameters):
     grammar: bool = Field(True, description="allow only what ICAO Doc 9303 allows at each place")
     correct: bool = Field(False, description="re-score by check digits; every change is reported")
     worst: int = Field(6, ge=0, description="worst documents to show")
-    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unreadable images skipped before it stops")

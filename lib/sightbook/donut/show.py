@@ -55,7 +55,7 @@ def pages(data: Any, count: int = 6) -> plots.Plot:
 
 def teaching(sets: Any, params: TrainDonut) -> plots.Plot:
     """What the road's reader is taught: `pages` or `reader_lines`."""
-    if params.road == "page":
+    if params.pipeline == "page":
         return pages(sets.train)
     return reader_lines(sets.reader_train, params.epochs)
 
@@ -83,17 +83,17 @@ def zone_widths(records: Sequence[Record]) -> plots.Plot:
     return plots.histogram([Zone(q, 1.0).width for q in quads], name="zone width (px)")
 
 
-def found_zones(pictures: Any, maps: Any, count: int = 6) -> plots.Plot:
+def found_zones(documents: Any, maps: Any, count: int = 6) -> plots.Plot:
     """What a finder finds on documents it was not trained on.
 
     Args:
-        pictures: a `documents.DocumentPictures`.
+        images: a `documents.DocumentPictures`.
         maps: the finder as `finder.as_maps` gives it.
         count: documents to show.
     """
     images, titles = [], []
-    for index in range(min(count, len(pictures))):
-        record, image = pictures.opened(index)
+    for index in range(min(count, len(documents))):
+        record, image = documents.opened(index)
         zones = find_zones(to_gray(image), maps)
         images.append(plots.with_quads(image, zones[0].quads) if zones else image)
         titles.append(f"{record.file_name}: " + (f"{zones[0].angle:.0f}°" if zones else "none"))
@@ -150,16 +150,16 @@ def validation_zones(task: Any, sets: Any, count: int = 6) -> plots.Plot:
     from sightbook.donut.zone.finder import as_maps
 
     if not hasattr(task, "finder"):
-        return plots.empty_plot("the page road has no finder")
+        return plots.empty_plot("the page pipeline has no finder")
     return found_zones(sets.finder_validation.documents, as_maps(task.finder.network), count)
 
 
 def validation_readings(task: Any, params: TrainDonut, run: Path, zones: int = 24) -> list[Case]:
     """Fresh zones as the trained reader's CTC head reads them, for the prediction browser.
 
-    On the page road: held-out pages, read by what the run folder holds.
+    On the page pipeline: held-out pages, read by what the run folder holds.
     """
-    if params.road == "page":
+    if params.pipeline == "page":
         return page_readings(run)
     import torch
 
@@ -177,9 +177,9 @@ def validation_readings(task: Any, params: TrainDonut, run: Path, zones: int = 2
             output = reader(torch.from_numpy(reader_pixels(item["lines"])))
         read = ctc_texts(output.ctc_log_probs, reader.config)
         error = sum(Levenshtein.distance(a, b) for a, b in zip(item["texts"], read, strict=True))
-        picture = np.concatenate(list(item["lines"]))
+        image = np.concatenate(list(item["lines"]))
         note = f"{error} characters to mend" if error else "right"
-        cases.append(Case(f"zone {index}", picture, item["texts"], read, float(error), note))
+        cases.append(Case(f"zone {index}", image, item["texts"], read, float(error), note))
     return cases
 
 
@@ -204,4 +204,4 @@ def page_readings(run: Path, pages: int = 8) -> list[Case]:
 def documents_read(evaluation: Evaluation) -> plots.Plot:
     """Whole documents of an evaluation with the zones that were found on them."""
     titles = [f"{e.name}: {e.reading.type or 'no zone read'}" for e in evaluation.examples]
-    return plots.image_grid([e.picture for e in evaluation.examples], titles, columns=3)
+    return plots.image_grid([e.image for e in evaluation.examples], titles, columns=3)

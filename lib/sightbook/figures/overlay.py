@@ -27,14 +27,14 @@ def draw_labelled(
     Args:
         image: uint8 RGB ``[H, W, 3]``; left as it is.
         outlines: corners ``[n, 2]``, x and y in the image's pixels.
-        texts: one for each outline; an empty one is not written.
+        texts: one for each outline, of one line or several; an empty one is not written.
         color: red, green and blue, 0 to 255.
 
     Returns:
         uint8 RGB ``[H, W, 3]``.
     """
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
     unit = max(1, round(max(image.shape[:2]) / 500))
     font = ImageFont.load_default(12 * unit)
     for corners, text in zip(outlines, texts, strict=True):
@@ -42,9 +42,9 @@ def draw_labelled(
         draw.line([*points, points[0]], fill=color, width=unit)
         if not text:
             continue
-        left, _, right, bottom = font.getbbox(text)
+        left, _, right, bottom = draw.multiline_textbbox((0, 0), text, font=font)
         x = min(max(0.0, min(x for x, _ in points)), max(0.0, image.shape[1] - (right - left)))
         y = max(0.0, min(y for _, y in points) - bottom - unit)
         draw.rectangle((x, y, x + right - left, y + bottom + unit), fill=color)
         draw.text((x, y), text, fill="white", font=font)
-    return np.asarray(picture)
+    return np.asarray(canvas)

@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from sightbook.data.images import ImageError, open_image
 from sightbook.figures.style import INK, MUTED, SHADE, WRONG, Plot, empty_plot, show_image
 
-Picture = NDArray[np.uint8] | Path | Callable[[], NDArray[np.uint8]]
+LoadedImage = NDArray[np.uint8] | Path | Callable[[], NDArray[np.uint8]]
 
 GAP = "·"
 """Stands where a character is missing on one side."""
@@ -35,7 +35,7 @@ class Case:
     """
 
     name: str
-    image: Picture
+    image: LoadedImage
     truth: Sequence[str] | None
     prediction: Sequence[str]
     error: float = 0.0

@@ -126,7 +126,7 @@ class HeadstampEvaluation:
             "reading": self.reading.metrics(),
             "reading_along_true_outlines": self.readings[TRUE].metrics(),
             "reading_without_the_table": self.readings[AS_READ].metrics(),
-            "seconds_a_picture": self.detections.seconds_a_picture,
+            "seconds_per_image": self.detections.seconds_per_image,
             "skipped": self.skipped,
             "problems": self.problems,
         }
@@ -196,7 +196,7 @@ def _generated(trained: TrainHeadstamps, seed: int, count: int) -> Annotations:
     side = generated_side(trained)
     name = f"evaluate_{side}_{seed}_{count}"
     settings = PrepareHeadstamps.parse(
-        {"name": name, "pictures": count, "seed": seed, "workers": 0, "side": side}
+        {"name": name, "images": count, "seed": seed, "workers": 0, "side": side}
     )
     return draw(settings, dataset_folder(settings.line, name))
 
@@ -259,7 +259,7 @@ def evaluate(
 
 
 def read_all(
-    pictures: Annotations,
+    images: Annotations,
     boxes: Mapping[str, Sequence[Box]],
     recognise: Recogniser,
     min_confidence: float,
@@ -267,7 +267,7 @@ def read_all(
     """Read the heads of all pictures along given boxes.
 
     Args:
-        pictures: with their files.
+        images: with their files.
         boxes: casings and primers of each.
         recognise: reads unrolled rings.
         min_confidence: words below it are left out.
@@ -276,7 +276,7 @@ def read_all(
         Heads by picture.
     """
     heads: dict[str, list[Head]] = {}
-    for record in pictures.records:
+    for record in images.records:
         assert record.image is not None  # pictures without one are left out before
         image = open_image(record.image)
         heads[record.name] = [

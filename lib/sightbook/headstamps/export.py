@@ -27,10 +27,10 @@ CAUTION = (
 
 def export_run(run: Path, params: ExportModel) -> Exported:
     """Export a run into its own folder; see `export_detection`."""
-    return export_detection(run, params, EvaluateHeadstamps.line, known_pictures, card)
+    return export_detection(run, params, EvaluateHeadstamps.line, known_images, card)
 
 
-def known_pictures(run: Path, labels: Sequence[str]) -> Annotations:
+def known_images(run: Path, labels: Sequence[str]) -> Annotations:
     """Photographs that the run did not train on: of its own data, else generated ones."""
     params = EvaluateHeadstamps.parse({"run": str(run), "part": "validation"})
     return evaluation_sets(params, run, labels, Report(), Skipped(10**6)).test

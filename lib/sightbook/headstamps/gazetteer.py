@@ -335,7 +335,7 @@ def _written(piece: Sequence[Word], stamp: str, alike: float) -> list[Word]:
     end = piece[-1].angle + sign * piece[-1].width / 2
     whole = (sign * (end - start)) % 360 or 360.0
     confidence = min(word.confidence for word in piece) * alike
-    worth = sum(word.worth for word in piece)
+    score = sum(word.score for word in piece)
     letters = sum(map(len, parts)) + len(parts) - 1
     found, pen = [], 0
     for part in parts:
@@ -347,7 +347,7 @@ def _written(piece: Sequence[Word], stamp: str, alike: float) -> list[Word]:
                 angle=middle % 360,
                 width=whole * len(part) / letters,
                 confidence=confidence,
-                worth=worth * len(part) / letters,
+                score=score * len(part) / letters,
                 whole=all(word.whole for word in piece),
             )
         )

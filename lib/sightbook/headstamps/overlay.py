@@ -42,8 +42,8 @@ def draw_heads(image: Image, heads: Sequence[Head]) -> Image:
     Returns:
         uint8 RGB ``[H, W, 3]``.
     """
-    picture = Pillow.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    canvas = Pillow.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
     thick = max(1, round(max(image.shape) / 500))
     for head in heads:
         for ellipse in (head.outline.ellipse, head.outline.primer_ellipse):
@@ -60,7 +60,7 @@ def draw_heads(image: Image, heads: Sequence[Head]) -> Image:
             name = ", ".join(part for part in (best.maker, best.calibre) if part)
             below = casing.y + 1.36 * max(casing.a, casing.b)
             _write(draw, (casing.x, below), name, OUTLINE, size)
-    return np.asarray(picture)
+    return np.asarray(canvas)
 
 
 def save_strips(folder: str | Path, stem: str, heads: Sequence[Head]) -> list[Path]:

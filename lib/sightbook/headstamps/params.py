@@ -26,7 +26,7 @@ class PrepareHeadstamps(PrepareDetection):
         "classes",
         "usecase",
         "version",
-        "pictures",
+        "synthetic_images",
         "side",
         "splits",
         "validation",
@@ -35,7 +35,7 @@ class PrepareHeadstamps(PrepareDetection):
         "strict",
     )
 
-    side: int = Field(640, ge=96, description="longer side of generated pictures, px")
+    side: int = Field(640, ge=96, description="longer side of generated images, px")
 
 
 class TrainHeadstamps(TrainDetector):
@@ -46,7 +46,7 @@ class TrainHeadstamps(TrainDetector):
         "run",
         "data",
         "own_share",
-        "pictures",
+        "synthetic_images",
         "init",
         "model",
         "size",
@@ -62,22 +62,24 @@ class TrainHeadstamps(TrainDetector):
     learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
     beta2: float = Field(0.98, gt=0, lt=1, description="AdamW's second-moment decay")
 
-    pictures: int = Field(80, ge=1, description="pictures an epoch; with data alone: all of its")
+    synthetic_images: int = Field(
+        80, ge=1, description="images an epoch; with data alone: all of its"
+    )
     size: int = Field(
         192,
         ge=96,
         le=4096,
         multiple_of=32,
-        description="longer side of a picture as the model sees it, px",
+        description="longer side of a image as the model sees it, px",
     )
     box_batch_size_per_image: int = Field(
-        32, ge=1, description="proposals a picture that the second stage learns from"
+        32, ge=1, description="proposals a image that the second stage learns from"
     )
     scale_min: float = Field(
         0.9, gt=0, description="smallest scale of large-scale jitter; 1 fills the model's input"
     )
     photometric: float = Field(
-        0.2, ge=0, le=1, description="share of pictures with light and colours changed"
+        0.2, ge=0, le=1, description="share of images with light and colours changed"
     )
     model: DetectorName = Field(
         "maskrcnn_mobilenet",
@@ -95,8 +97,8 @@ class EvaluateHeadstamps(EvaluateDetection):
         "data",
         "images",
         "part",
-        "pictures",
-        "max_pictures",
+        "synthetic_images",
+        "max_images",
         "recognition",
         "beams",
         "min_score",
@@ -108,7 +110,9 @@ class EvaluateHeadstamps(EvaluateDetection):
         "description",
     )
 
-    pictures: int = Field(16, ge=2, description="pictures to generate, where data is generated")
+    synthetic_images: int = Field(
+        16, ge=2, description="images to generate, where data is generated"
+    )
     recognition: str = Field(
         "reference", description="reads rings: reference, latest, a run of ocr or a model.onnx"
     )

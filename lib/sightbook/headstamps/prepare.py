@@ -24,9 +24,9 @@ def draw(params: PrepareHeadstamps, folder: Path) -> Annotations:
     """
     return drawn_once(
         folder,
-        params.model_dump(include={"source", "pictures", "seed", "side"}),
-        params.pictures,
+        params.model_dump(include={"source", "synthetic_images", "seed", "side"}),
+        params.synthetic_images,
         lambda: write_headstamps(
-            folder, params.pictures, params.seed, params.workers, size=params.side
+            folder, params.synthetic_images, params.seed, params.workers, size=params.side
         ),
     )

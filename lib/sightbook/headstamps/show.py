@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sightbook.detection.labels.annotations import Annotations, ImageRecord
 from sightbook.detection.labels.show import crop_around, spread
-from sightbook.detection.metrics.show import Load, load_picture
+from sightbook.detection.metrics.show import Load, load_image
 from sightbook.figures.plots import image_grid
 from sightbook.figures.style import MUTED, PALETTE, Plot, empty_plot, show_image
 from sightbook.figures.tables import Table
@@ -67,7 +67,7 @@ def read_photos(
     read: Mapping[str, Sequence[Head]],
     *,
     columns: int = 3,
-    load: Load = load_picture,
+    load: Load = load_image,
 ) -> Plot:
     """Photographs with what was read on them.
 
@@ -148,7 +148,7 @@ def rings(annotations: Annotations, count: int = 8) -> Plot:
     plot = Plot(13, 1.55 * len(heads))
     grid = plot.add_gridspec(len(heads), 2, width_ratios=[1, 8])
     for row, (record, outline) in enumerate(heads):
-        image = load_picture(record)
+        image = load_image(record)
         head, _ = crop_around(record, outline.casing, room=1.1)
         strip = unroll(image, outline.ellipse, outline.primer_ellipse)
         show_image(plot.add_subplot(grid[row, 0]), head)

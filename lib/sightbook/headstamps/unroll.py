@@ -256,22 +256,22 @@ def unroll(
     )
     if fine > 1:
         cut = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)
-    picture = np.asarray(cut, np.uint8)
+    pixels = np.asarray(cut, np.uint8)
     if normalise:
-        picture = even_contrast(picture)
-    return Strip(picture, start, turn, casing, inner)
+        pixels = even_contrast(pixels)
+    return Strip(pixels, start, turn, casing, inner)
 
 
-def even_contrast(picture: Image) -> Image:
+def even_contrast(image: Image) -> Image:
     """Grey with the same mean and the same contrast everywhere.
 
     A lamp's reflection makes one side of a head ten times as bright as the other, and letters show
     by a few grey levels there: each place is taken against the mean and deviation around it.
 
     Args:
-        picture: uint8 grey ``[H, W]`` or RGB ``[H, W, 3]``.
+        image: uint8 grey ``[H, W]`` or RGB ``[H, W, 3]``.
     """
-    grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     values = grey.astype(np.float32)
     sigma = grey.shape[0] / 4
     # Along the columns only as far as a letter goes; the border is reflected.

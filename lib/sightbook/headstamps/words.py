@@ -57,7 +57,7 @@ class Word:
         width: that it takes of the ring, degrees.
         direction: where its letters' tops point: outward, inward, or sideways.
         confidence: geometric mean of its letters', from 0 to 1.
-        worth: by which words that claim one place are compared: what their letters' confidences
+        score: by which words that claim one place are compared: what their letters' confidences
             exceed `DOUBT` by, summed up.
         whole: False where it reaches an end of the strip, which may have cut it.
     """
@@ -67,7 +67,7 @@ class Word:
     width: float
     direction: Direction
     confidence: float
-    worth: float
+    score: float
     whole: bool = True
 
 
@@ -116,21 +116,21 @@ def side_word(
     """
     kept = [place for place, char in enumerate(read.text) if char != " "]
     confidences = read.confidences[kept]
-    worth = float((confidences - DOUBT).sum())
+    score = float((confidences - DOUBT).sum())
     if main is not None and ((main.angle - angle) % 360 < 180) != clockwise:
-        worth -= _AWAY
-    if len(kept) < SIDE_LETTERS or worth < MIN_SIDE_WORTH:
+        score -= _AWAY
+    if len(kept) < SIDE_LETTERS or score < MIN_SIDE_WORTH:
         return None
     # Letters are about half as high as the ring is wide.
     width = 0.5 * strip.image.shape[0] / strip.turn * 360
     text = "".join(read.text[place] for place in kept)
-    return Word(text, angle % 360, width, "sideways", geometric_mean(confidences), worth)
+    return Word(text, angle % 360, width, "sideways", geometric_mean(confidences), score)
 
 
 def main_word(words: Sequence[Word]) -> Word | None:
     """The strongest outward word of several letters, mostly the maker's name; None if none is."""
     outward = [word for word in words if word.direction == "outward" and len(word.text) > 1]
-    return max(outward, key=lambda word: word.worth, default=None)
+    return max(outward, key=lambda word: word.score, default=None)
 
 
 def best_words(words: Iterable[Word], min_confidence: float) -> list[Word]:
@@ -144,8 +144,8 @@ def best_words(words: Iterable[Word], min_confidence: float) -> list[Word]:
         The best first.
     """
     kept: list[Word] = []
-    for word in sorted(words, key=lambda word: (not word.whole, -word.worth)):
-        if word.confidence < min_confidence or word.worth < MIN_WORTH:
+    for word in sorted(words, key=lambda word: (not word.whole, -word.score)):
+        if word.confidence < min_confidence or word.score < MIN_WORTH:
             continue
         if all(shared_angle(word, other) < _COMMON for other in kept):
             kept.append(word)
@@ -205,7 +205,7 @@ def in_order(words: Sequence[Word], strip: Strip) -> list[Word]:
         return []
     parts = _parts(sorted(words, key=lambda word: word.angle), strip)
     outward = [part for part in parts if part[0].direction == "outward"] or parts
-    first = parts.index(max(outward, key=lambda part: sum(word.worth for word in part)))
+    first = parts.index(max(outward, key=lambda part: sum(word.score for word in part)))
     return list(itertools.chain(*parts[first:], *parts[:first]))
 
 

@@ -101,7 +101,7 @@ def stored_text(parity: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def params_told(params: dict[str, Any], names: Iterable[str] | None = None) -> list[str]:
+def format_params(params: dict[str, Any], names: Iterable[str] | None = None) -> list[str]:
     """Parameters as a list: those of `names`, or all that are set."""
     if names is None:
         unset: tuple[Any, ...] = ("", None, {}, [])
@@ -128,7 +128,7 @@ def origin(records: Records, no_data: str = "unknown") -> list[str]:
     ]
 
 
-def validation_told(metrics: dict[str, Any]) -> list[str]:
+def format_validation(metrics: dict[str, Any]) -> list[str]:
     """Validation figures of training as a list."""
     kept = {name: value for name, value in metrics.items() if name.startswith("validation/")}
     return [f"- {name}: {value:.4f}" for name, value in kept.items()]

@@ -107,12 +107,12 @@ def predict_files(
         whole = {"file": name, **row}
         return json.dumps(whole, ensure_ascii=False) if options.get("json") else text()
 
-    for picture in iter_images(files):
-        name = picture.name
+    for image in iter_images(files):
+        name = image.name
         try:
-            if picture.image is None:
-                raise picture.error or ImageError(name)
-            result = predict(picture.image)
+            if image.image is None:
+                raise image.error or ImageError(name)
+            result = predict(image.image)
         except ValueError as error:
             bad, reason = True, str(error)
             text = reason if reason.startswith(name) else f"{name}: {reason}"
@@ -121,7 +121,7 @@ def predict_files(
             continue
         stem = free_name(name, taken)
         if options.get("render") is not None:
-            save_image(Path(options["render"]) / f"{stem}{ending}", draw(picture.image, result))
+            save_image(Path(options["render"]) / f"{stem}{ending}", draw(image.image, result))
         instead = also(name, stem, result) if also is not None else None
         if instead is None:
             instead = told(name, result.to_dict(), partial(describe, name, result))

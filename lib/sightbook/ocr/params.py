@@ -73,7 +73,7 @@ class TrainRecognition(FitParams):
     curriculum: int = Field(
         2400, ge=0, description="drawn lines over which they grow from short and clean to that"
     )
-    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unreadable images skipped before it stops")
 
 
 class TrainDetection(FitParams):
@@ -126,7 +126,7 @@ class TrainDetection(FitParams):
     )
     fonts: str = Field("embedded", description="embedded, system, or a folder of font files")
     words: str = Field("", description="text file or word list to draw words from; empty: built-in")
-    max_bad: int = Field(20, ge=0, description="unreadable pictures skipped before it stops")
+    max_bad: int = Field(20, ge=0, description="unreadable images skipped before it stops")
 
 
 class ExportOcr(ExportModel):

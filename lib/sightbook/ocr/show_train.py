@@ -13,12 +13,12 @@ from sightbook.figures.plots import image_grid
 from sightbook.figures.style import Plot
 from sightbook.figures.text_diff import Case, case_grid
 from sightbook.inference.ctc import ctc_greedy
-from sightbook.ocr.detection.data import DrawnPages, MixedPages, collate_crops
+from sightbook.ocr.detection.data import MixedPages, SyntheticPages, collate_crops
 from sightbook.ocr.detection.model import DetectionModel
 from sightbook.ocr.detection.train import ValidationPage
 from sightbook.ocr.inference import engine
 from sightbook.ocr.recognition.alphabet import Encoder
-from sightbook.ocr.recognition.data import DrawnLines, LineItem, MixedLines, collate_lines
+from sightbook.ocr.recognition.data import LineItem, MixedLines, SyntheticLines, collate_lines
 from sightbook.ocr.recognition.model import Recognizer
 from sightbook.training.task import evaluating
 
@@ -26,7 +26,7 @@ WIDEST = 900
 """Columns of a line that are shown."""
 
 
-def lines(data: DrawnLines | MixedLines, count: int = 16) -> Plot:
+def lines(data: SyntheticLines | MixedLines, count: int = 16) -> Plot:
     """Lines as training gets them, from all stages of an epoch, with their texts."""
     places = np.linspace(0, len(data) - 1, count).round().astype(int).tolist()
     items = sorted((data[place] for place in places), key=lambda item: item.image.shape[1])
@@ -63,7 +63,7 @@ def readings(model: Recognizer, items: Sequence[LineItem], count: int = 12) -> P
     return case_grid([cases[place] for place in places], columns=2)
 
 
-def crops(data: DrawnPages | MixedPages, count: int = 6) -> Plot:
+def crops(data: SyntheticPages | MixedPages, count: int = 6) -> Plot:
     """Cut-outs as training gets them; the cores that are to be found in colour."""
     batch = collate_crops([data[index] for index in range(min(count, len(data)))])
     places = np.linspace(0, len(batch.images) - 1, count).round().astype(int).tolist()
@@ -81,16 +81,16 @@ def found(
     model: DetectionModel, pages: Sequence[ValidationPage], size: tuple[int, int], count: int = 2
 ) -> Plot:
     """What the detector answers for pages that were not trained on, and the words that follow."""
-    pictures, titles = [], []
+    images, titles = [], []
     for item in pages[:count]:
         pixels, (rows, columns) = engine.detection_input(item.gray, *size)
         with evaluating(model):
             seen = torch.sigmoid(model(torch.from_numpy(pixels)))[0, 0, :rows, :columns].numpy()
         rects = engine.find_words(seen, item.gray.shape, threshold=0.5)  # type: ignore[arg-type]
         page = np.clip((item.gray + 0.5) * 255, 0, 255).astype(np.uint8)
-        pictures += [_outlined(page, rects), (seen * 255).astype(np.uint8)]
+        images += [_outlined(page, rects), (seen * 255).astype(np.uint8)]
         titles += [f"{len(rects)} words found", "probability of a word's core"]
-    return image_grid(pictures, titles, columns=2, width=13)
+    return image_grid(images, titles, columns=2, width=13)
 
 
 def _outlined(page: NDArray[np.uint8], rects: NDArray[np.float32]) -> NDArray[np.uint8]:

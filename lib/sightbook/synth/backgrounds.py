@@ -209,13 +209,13 @@ def small_background(rng: np.random.Generator, size: int) -> Image:
         ground = _small_cloth(rng, size, base)
     else:
         ground = _tiles(rng, size, base)
-    picture = np.clip(ground, 0, 255).astype(np.uint8)
+    image = np.clip(ground, 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.5 else 0):
-        _litter(picture, rng)
-    picture = degrade.uneven_light(picture, rng, rng.uniform(0, 0.6))
+        _litter(image, rng)
+    image = degrade.uneven_light(image, rng, rng.uniform(0, 0.6))
     if rng.random() < 0.5:
-        picture = degrade.gaussian_blur(picture, rng.uniform(0, 2.5))
-    return degrade.noise(picture, rng, rng.uniform(0, 8))
+        image = degrade.gaussian_blur(image, rng.uniform(0, 2.5))
+    return degrade.noise(image, rng, rng.uniform(0, 8))
 
 
 def _surface_colour(rng: np.random.Generator) -> Tone:
@@ -262,19 +262,19 @@ def _small_cloth(rng: np.random.Generator, size: int, base: Tone) -> Field:
 
 def _tiles(rng: np.random.Generator, size: int, base: Tone) -> Field:
     """Edges of tables, keyboards, books: large areas of other colours with straight borders."""
-    picture = np.full((size, size, 3), base, np.float32)
+    image = np.full((size, size, 3), base, np.float32)
     for _ in range(int(rng.integers(1, 6))):
         x, y = rng.uniform(0, size, 2)
         w, h = rng.uniform(0.2, 1.2, 2) * size
         box = cv2.boxPoints(((float(x), float(y)), (float(w), float(h)), float(rng.uniform(0, 90))))
         color = tuple(float(v) for v in _surface_colour(rng))
-        cv2.fillConvexPoly(picture, box.astype(np.int32), color, cv2.LINE_AA)
-    return picture
+        cv2.fillConvexPoly(image, box.astype(np.int32), color, cv2.LINE_AA)
+    return image
 
 
-def _litter(picture: Image, rng: np.random.Generator) -> None:
+def _litter(image: Image, rng: np.random.Generator) -> None:
     """Print, keys and pens on the table."""
-    size = picture.shape[0]
+    size = image.shape[0]
     color = tuple(float(v) for v in rng.uniform(0, 255, 3))
     x, y = (int(v) for v in rng.integers(0, size, 2))
     kind = rng.random()
@@ -282,13 +282,13 @@ def _litter(picture: Image, rng: np.random.Generator) -> None:
         text = "".join(rng.choice(list("ABCDEFGHKLMNOPRSTUVWXYZ0123456789 "), 9))
         scale = rng.uniform(0.3, 1.2)
         cv2.putText(
-            picture, text, (x - 30, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA
+            image, text, (x - 30, y), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA
         )
     elif kind < 0.7:
-        cv2.circle(picture, (x, y), int(rng.integers(3, size // 4)), color, -1, cv2.LINE_AA)
+        cv2.circle(image, (x, y), int(rng.integers(3, size // 4)), color, -1, cv2.LINE_AA)
     else:
         end = (int(x + rng.integers(-size, size)), int(y + rng.integers(-size, size)))
-        cv2.line(picture, (x, y), end, color, int(rng.integers(1, 9)), cv2.LINE_AA)
+        cv2.line(image, (x, y), end, color, int(rng.integers(1, 9)), cv2.LINE_AA)
 
 
 # --- grounds drawn anew -------------------------------------------------------------------------
@@ -304,25 +304,25 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> Image:
     small = (max(8, height // 2), max(8, width // 2))
     draw = rng.random()
     if draw < 0.3:
-        picture = _ground_wood(rng, small)
+        image = _ground_wood(rng, small)
     elif draw < 0.5:
-        picture = _ground_cloth(rng, small)
+        image = _ground_cloth(rng, small)
     elif draw < 0.65:
-        picture = _ground_soil(rng, small)
+        image = _ground_soil(rng, small)
     elif draw < 0.75:
-        picture = _ground_blocks(rng, small)
+        image = _ground_blocks(rng, small)
     elif draw < 0.85:
-        picture = _ground_mottled(rng, small, rng.uniform(60, 200), 0.14)
+        image = _ground_mottled(rng, small, rng.uniform(60, 200), 0.14)
     else:
-        picture = _ground_mottled(rng, small, rng.uniform(10, 250), 0.03)
+        image = _ground_mottled(rng, small, rng.uniform(10, 250), 0.03)
     if rng.random() < 0.25:  # the edge of the table, and what lies beyond
         other = (_ground_cloth if rng.random() < 0.5 else _ground_blocks)(rng, small)
         line = rng.uniform(0.1, 0.4) * small[0]
         slope = rng.normal(0, 0.15)
         rows, columns = np.mgrid[0 : small[0], 0 : small[1]]
         beyond = rows < line + slope * columns
-        picture = np.where(beyond[..., None], other, picture)
-    enlarged = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+        image = np.where(beyond[..., None], other, image)
+    enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
     lit = degrade.uneven_light(np.asarray(enlarged, np.uint8), rng, rng.uniform(0, 0.6))
     return degrade.cast_shadow(lit, rng, rng.uniform(0.2, 0.8)) if rng.random() < 0.3 else lit
 
@@ -345,8 +345,8 @@ def _ground_wood(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     fibre = smooth_noise(rng, (rows, columns // 12 + 2), shape)
     field = rng.uniform(0.2, 0.9) * rings + 0.5 * fibre + 0.7 * clouds(rng, shape, 4, 3)
     low, high = _GROUND_WOODS[int(rng.integers(len(_GROUND_WOODS)))]
-    picture = _ramp(field.astype(np.float32), np.array(low, float), np.array(high, float))
-    return np.rot90(picture) if rng.random() < 0.4 and rows == columns else picture
+    image = _ramp(field.astype(np.float32), np.array(low, float), np.array(high, float))
+    return np.rot90(image) if rng.random() < 0.4 and rows == columns else image
 
 
 def _ground_cloth(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
@@ -355,28 +355,26 @@ def _ground_cloth(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     field = 0.5 * weave(columns, rows, pitch, pitch) + rng.uniform(0.3, 1.0) * clouds(
         rng, shape, 3, 3
     )
-    picture = _ramp(field, *_two_tones(rng, rng.uniform(0.2, 0.7)))
+    image = _ramp(field, *_two_tones(rng, rng.uniform(0.2, 0.7)))
     if rng.random() < 0.4:  # checks
         wide = rng.uniform(20, 90)
         checks = (np.sin(2 * np.pi * columns / wide) > 0).astype(np.float32)
         checks += np.sin(2 * np.pi * rows / wide) > 0
         other = _two_tones(rng, 0.5)[1]
-        picture = np.clip(picture + (other - picture) * checks[..., None] * 0.4, 0, 255).astype(
-            np.uint8
-        )
-    return picture
+        image = np.clip(image + (other - image) * checks[..., None] * 0.4, 0, 255).astype(np.uint8)
+    return image
 
 
 def _ground_soil(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     brown = np.array([rng.uniform(80, 170), rng.uniform(65, 130), rng.uniform(45, 100)])
     field = clouds(rng, shape, 6, 5) + 0.8 * grain(rng, shape)
-    picture = _ramp(field.astype(np.float32), brown * 0.35, brown * 1.35)
+    image = _ramp(field.astype(np.float32), brown * 0.35, brown * 1.35)
     for _ in range(int(rng.integers(10, 60))):  # gravel and leaves
         at = (int(rng.integers(shape[1])), int(rng.integers(shape[0])))
         axes = (int(rng.integers(1, 12)), int(rng.integers(1, 7)))
         tone = np.clip(brown * rng.uniform(0.4, 1.6) + rng.normal(0, 12, 3), 0, 255).tolist()
-        cv2.ellipse(picture, at, axes, rng.uniform(0, 180), 0, 360, tone, -1, cv2.LINE_AA)
-    return picture
+        cv2.ellipse(image, at, axes, rng.uniform(0, 180), 0, 360, tone, -1, cv2.LINE_AA)
+    return image
 
 
 def _ground_blocks(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
@@ -384,7 +382,7 @@ def _ground_blocks(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
     low, high = _two_tones(rng, 0.4)
     if rng.random() < 0.6:
         low, high = low * 0.15 + 8, high * 0.2 + 18
-    picture = _ramp(clouds(rng, shape, 5, 3), low * 0.6, low)
+    image = _ramp(clouds(rng, shape, 5, 3), low * 0.6, low)
     side = rng.uniform(0.06, 0.16) * max(shape)
     wide = side * rng.uniform(1.0, 2.2)
     gap = side * rng.uniform(0.06, 0.2)
@@ -394,13 +392,11 @@ def _ground_blocks(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
             x0, y0 = shift + column * wide + gap, row * side + gap
             tone = np.clip(high * rng.uniform(0.85, 1.15), 0, 255).tolist()
             corner = (int(x0 + wide - 2 * gap), int(y0 + side - 2 * gap))
-            cv2.rectangle(picture, (int(x0), int(y0)), corner, tone, -1)
+            cv2.rectangle(image, (int(x0), int(y0)), corner, tone, -1)
     angle = rng.normal(0, 12)
     centre = (shape[1] / 2, shape[0] / 2)
     matrix = np.array(cv2.getRotationMatrix2D(centre, angle, 1.35))
-    turned = cv2.warpAffine(
-        picture, matrix, (shape[1], shape[0]), borderMode=cv2.BORDER_REFLECT_101
-    )
+    turned = cv2.warpAffine(image, matrix, (shape[1], shape[0]), borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(turned, np.uint8)
 
 

@@ -380,7 +380,7 @@ def _enlarge(field: NDArray[np.floating], img: Image) -> Image:
 
 def _multiply(img: object, gain: object, unit: int = _GAIN_UNIT) -> Image:
     """Multiply by an 8-bit gain field ``[H, W]`` in which ``unit`` stands for 1."""
-    picture, field = _u8(img), _u8(gain)
-    if picture.ndim == 3:
-        field = _u8(cv2.merge([field] * picture.shape[2]))
-    return _u8(cv2.multiply(picture, field, scale=1.0 / unit))
+    image, field = _u8(img), _u8(gain)
+    if image.ndim == 3:
+        field = _u8(cv2.merge([field] * image.shape[2]))
+    return _u8(cv2.multiply(image, field, scale=1.0 / unit))

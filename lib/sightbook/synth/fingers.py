@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sightbook.synth.lettering import Colour, Picture, ink
+from sightbook.synth.lettering import Colour, LoadedImage, ink
 
 Point = NDArray[np.floating]
 
@@ -19,7 +19,7 @@ _SKINS: list[Colour] = [
 
 
 def draw_finger(
-    rng: np.random.Generator, image: Picture, tip: Point, root: Point, thick: int
+    rng: np.random.Generator, image: LoadedImage, tip: Point, root: Point, thick: int
 ) -> None:
     """A straight finger seen from above, darker to its sides, with a nail at times; into `image`.
 
@@ -57,7 +57,7 @@ def draw_finger(
 
 def draw_bent_finger(
     rng: np.random.Generator,
-    image: Picture,
+    image: LoadedImage,
     tip: Point,
     bent: Point,
     end: Point,
@@ -101,7 +101,7 @@ def draw_bent_finger(
 
 
 def draw_flat_finger(
-    image: Picture,
+    image: LoadedImage,
     tip: tuple[int, int],
     root: tuple[int, int],
     thick: int,

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sightbook.synth.fonts import matplotlib_font, open_font
 
 # uint8 throughout; OpenCV's stubs promise no more than "some numbers".
-Picture = npt.NDArray[Any]
+LoadedImage = npt.NDArray[Any]
 Colour = tuple[int, int, int]
 Window = tuple[slice, slice]
 
@@ -122,7 +122,7 @@ class TextLayer:
         length = self.length(text, face, size)
         return size if length <= width else max(3.0, size * width / length)
 
-    def mask(self) -> Picture:
+    def mask(self) -> LoadedImage:
         """The coverage as uint8 [height, width]."""
         mask = np.asarray(self._image)
         if self.condense != 1.0:
@@ -130,7 +130,9 @@ class TextLayer:
         return mask
 
 
-def ink(image: Picture, mask: Picture, colour: Colour | Picture, strength: float = 1.0) -> None:
+def ink(
+    image: LoadedImage, mask: LoadedImage, colour: Colour | LoadedImage, strength: float = 1.0
+) -> None:
     """Lay ``colour`` (one colour or an RGB picture) over ``image`` in place where ``mask`` says.
 
     Args:
@@ -156,11 +158,11 @@ def ink(image: Picture, mask: Picture, colour: Colour | Picture, strength: float
 
 
 def ink_at(
-    image: Picture,
-    mask: Picture,
+    image: LoadedImage,
+    mask: LoadedImage,
     x: int,
     y: int,
-    colour: Colour | Picture,
+    colour: Colour | LoadedImage,
     strength: float = 1.0,
 ) -> None:
     """:func:`ink` for a small mask whose corner lies at (x, y) of ``image``; cut at its borders."""
@@ -171,7 +173,7 @@ def ink_at(
         ink(image[there], mask[part], laid, strength)
 
 
-def overlap(image: Picture, patch: Picture, x: int, y: int) -> tuple[Window, Window] | None:
+def overlap(image: LoadedImage, patch: LoadedImage, x: int, y: int) -> tuple[Window, Window] | None:
     """Where a patch whose corner lies at (x, y) of an image covers it.
 
     Returns:
@@ -189,7 +191,7 @@ def overlap(image: Picture, patch: Picture, x: int, y: int) -> tuple[Window, Win
 
 def smooth_colours(
     rng: np.random.Generator, width: int, height: int, colours: npt.NDArray[np.float64]
-) -> Picture:
+) -> LoadedImage:
     """An RGB picture that drifts between ``colours`` [n, 3] as rainbow-printed paper does."""
     grid = colours[rng.integers(0, len(colours), size=(3, 4))].astype(np.uint8)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -247,7 +247,7 @@ def run(rcnn, tmp_path, monkeypatch):
     evaluated = {
         "summary": {"AP50": figure},
         "data": "generated pictures",
-        "intervals_over": "pictures",
+        "intervals_over": "images",
         "operating_point": point,
     }
     metrics = {"validation/AP50": 0.5, "evaluate": evaluated}
@@ -274,7 +274,7 @@ def test_a_run_becomes_a_file_that_predicts_alone(run):
     assert done.parity["detection"]["inputs"] == 4
     assert [row["variant"] for row in done.variants] == ["float32", "int8"]
     assert done.variants[1]["megabytes"] < done.variants[0]["megabytes"]
-    assert all(row["pictures"] == 3 for row in done.variants)
+    assert all(row["images"] == 3 for row in done.variants)
     json.dumps(done.metrics)
     predictor = Predictor(run / "model.onnx")
     assert predictor.labels == LABELS

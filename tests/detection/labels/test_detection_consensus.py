@@ -24,7 +24,7 @@ def test_matched_boxes_are_averaged_and_carry_their_consent():
     )
     (united,) = found.annotations.records[0].boxes
     assert united.xyxy == pytest.approx((12, 11, 32, 31))
-    assert united.attributes == {"consent": 1.0, "labellers": ["ann", "bob", "cy"]}
+    assert united.attributes == {"consent": 1.0, "annotators": ["ann", "bob", "cy"]}
     assert not found.fallen_out and found.annotations.labels == ("crack", "pothole")
 
 
@@ -32,12 +32,12 @@ def test_matched_boxes_are_averaged_and_carry_their_consent():
     "votes, of, kept", [(1, 2, False), (2, 2, True), (1, 3, False), (2, 3, True), (3, 5, True)]
 )
 def test_consent_decides(votes, of, kept):
-    labellers = {f"p{n}": labelled(*([box(10)] if n < votes else [])) for n in range(of)}
-    found = consensus(labellers)
+    annotators = {f"p{n}": labelled(*([box(10)] if n < votes else [])) for n in range(of)}
+    found = consensus(annotators)
     assert len(found.annotations.records[0].boxes) == kept
     if not kept:
         (fallen,) = found.fallen_out
-        assert (fallen.name, fallen.labellers, fallen.consent) == ("a.png", ("p0",), votes / of)
+        assert (fallen.name, fallen.annotators, fallen.consent) == ("a.png", ("p0",), votes / of)
         assert fallen.reason == f"seen by {votes} of {of}" and fallen.box.xyxy == (10, 10, 30, 30)
     # the picture itself stays, clean or not
     assert len(found.annotations.records) == 1
@@ -90,11 +90,11 @@ def test_the_threshold_is_of_the_iou_in_x_and_y_alike():
 
 
 def test_outlines_are_united_by_majority():
-    labellers = {
+    annotators = {
         name: labelled(box(10 + shift, polygons=(SQUARE + np.array([shift, 0]),)))
         for name, shift in {"ann": 0, "bob": 2, "cy": 6}.items()
     }
-    (united,) = consensus(labellers).annotations.records[0].boxes
+    (united,) = consensus(annotators).annotations.records[0].boxes
     # columns that two of three hold: from 12 (ann, bob) to 32 (bob, cy)
     assert polygons_box(united.polygons) == pytest.approx((12, 10, 32, 30), abs=0.5)
 
@@ -119,8 +119,8 @@ def test_agreement_by_hand():
     (row,) = agreement({"ann": ann, "bob": bob}).rows
     # shared are a and b; pairs in a have IoU 1 and 300 / 500
     assert row == {
-        "labellers": "ann, bob",
-        "pictures": 2,
+        "annotators": "ann, bob",
+        "images": 2,
         "boxes": "2, 3",
         "matched": 2,
         "agreement": pytest.approx(4 / 5),
@@ -134,7 +134,7 @@ def test_agreement_of_nothing_divides_by_nothing():
     (row,) = agreement({"ann": labelled(), "bob": labelled()}).rows
     assert (row["agreement"], row["mean IoU"], row["same verdict"]) == ("", "", 1)
     (row,) = agreement({"ann": labelled(), "bob": labelled(name="b.png")}).rows
-    assert (row["pictures"], row["same verdict"]) == (0, "")
+    assert (row["images"], row["same verdict"]) == (0, "")
 
 
 def test_what_cannot_be_united_is_refused():
@@ -143,4 +143,4 @@ def test_what_cannot_be_united_is_refused():
     with pytest.raises(ValueError, match="no labellers"):
         consensus({})
     with pytest.raises(ValueError, match="min_consent is 0"):
-        consensus({"ann": labelled()}, min_consent=0)
+        consensus({"ann": labelled()}, min_agreement=0)

@@ -204,7 +204,7 @@ def test_missing_columns_are_named(tmp_path):
     picture(tmp_path / "images" / "a.png")
     (tmp_path / "x.csv").write_text("filename;xmin;ymin;xmax;ymax;class\n")
     report = Report()
-    assert read_csv(tmp_path / "x.csv", report=report).pictures == []
+    assert read_csv(tmp_path / "x.csv", report=report).images == []
     assert "filename, class, xmin, ymin, xmax, ymax" in report.problems[0].message
     (tmp_path / "x.csv").write_text("filename,xmin,xmax,ymax,class\na.png,1,2,3,pothole\n")
     with pytest.raises(DataError, match=r"missing column\n.*ymin;"):

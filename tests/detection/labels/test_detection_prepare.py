@@ -34,7 +34,7 @@ def outputs(tmp_path, monkeypatch):
 
 def drawing(**changes):
     return PrepareDefects(
-        **{"name": "x", "kind": "board", "side": 160, "pictures": 10, "workers": 0, **changes}
+        **{"name": "x", "kind": "board", "side": 160, "images": 10, "workers": 0, **changes}
     )
 
 
@@ -85,7 +85,7 @@ def test_drawn_pictures_are_split_by_number_and_written_in_both_formats():
     read = read_annotations(made.folder)
     assert read == made.annotations
     assert 0 < len(read.clean()) < 10
-    assert sum(row["pictures"] for row in made.table()) == 10
+    assert sum(row["images"] for row in made.table()) == 10
     assert sum(row["clean"] for row in made.table()) == len(read.clean())
     # the CSV version has the same pictures, the clean ones too, and its test side is the test split
     assert made.version is not None
@@ -116,7 +116,7 @@ def test_the_same_call_draws_nothing_anew_and_makes_no_second_version():
 
 
 def test_drawn_headstamps_keep_their_outlines_and_their_text():
-    made = prepare_headstamps(PrepareHeadstamps(name="x", side=160, pictures=6, workers=0))
+    made = prepare_headstamps(PrepareHeadstamps(name="x", side=160, images=6, workers=0))
     assert made.report.ok, made.report.text()
     casings = [
         box for record in made.annotations.records for box in record.boxes if box.label == "casing"
@@ -258,16 +258,16 @@ def test_labellers_are_united_by_consent(tmp_path):
         ]
         write_coco(found.with_records(moved), folder / f"{who}.json")
     made = prepare(
-        importing(folder, source="labellers", images=str(found.folder / "images"), test=0.2)
+        importing(folder, source="annotators", images=str(found.folder / "images"), test=0.2)
     )
     record = next(r for r in made.annotations.records if r.name == "03.png")
     assert len(record.boxes) == 1  # seen by one of three: fell out
     assert record.boxes[0].xyxy == pytest.approx((6.0, 6.0, 24.0, 31.0))  # the mean of the three
     assert [p.where for p in made.report.problems if p.kind == "not agreed on"] == ["03.png"]
-    assert [row["matched"] for row in made.labellers.agreement.rows] == [5, 5, 5]
-    assert len(show_data.fallen_out(made.labellers).axes) == 1
+    assert [row["matched"] for row in made.annotators.agreement.rows] == [5, 5, 5]
+    assert len(show_data.fallen_out(made.annotators).axes) == 1
     with pytest.raises(DataError, match="two or more labellers"):
-        prepare(importing(found.folder, name="y", source="labellers"))
+        prepare(importing(found.folder, name="y", source="annotators"))
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_few_groups_are_dealt_out_by_size():
 
 def test_pictures_are_shown_with_all_their_boxes_and_clean_ones_among_them(tmp_path):
     found = labelled(tmp_path / "quelle", 12)
-    browser = show_data.pictures(found, 6)
+    browser = show_data.images(found, 6)
     assert len(browser.items) == 12
     plot = browser.figure()
     titles = [ax.get_title(loc="left") or ax.get_title() for ax in plot.axes]
@@ -350,7 +350,7 @@ def test_duplicates_are_listed_with_their_box_counts(tmp_path):
     )
     assert "none among 12" in str(show_data.duplicates(labelled(tmp_path / "andere", 12)))
     (row,) = show_data.duplicates(found).rows
-    assert (row["picture"], row["is also"], row["boxes"]) == ("01.png", "03.png", "1, 0")
+    assert (row["image"], row["is also"], row["boxes"]) == ("01.png", "03.png", "1, 0")
 
 
 # ------------------------------------------------------------------ real pictures

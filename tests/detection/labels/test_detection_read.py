@@ -116,14 +116,14 @@ def test_class_table_by_hand():
     assert crack == {
         "class": "crack",
         "boxes": 3,
-        "pictures": 1,
+        "images": 1,
         "small": 1,
         "medium": 1,
         "large": 1,
         "median side": 32,
     }
     assert (pothole["boxes"], pothole["median side"]) == (0, "")
-    assert clean == {"class": "(clean)", "boxes": 0, "pictures": 1}
+    assert clean == {"class": "(clean)", "boxes": 0, "images": 1}
     assert box_sides(whole) == {"crack": [10, 32, 96], "pothole": []}
 
 

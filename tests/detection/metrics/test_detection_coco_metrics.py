@@ -368,7 +368,7 @@ def test_each_kind_of_error_is_told_apart():
         "misclassed": 1,
         "duplicate": 1,
     }
-    assert [fate.fate for fate in errors[0].truths] == [
+    assert [fate.outcome for fate in errors[0].truths] == [
         "correct",
         "mislocated",
         "misclassed",
@@ -384,7 +384,7 @@ def test_the_more_confident_detection_takes_the_box_even_if_another_fits_better(
     truth = dataset(record("a", (0, 0, 40, 40)))
     found = {"a": [box("hole", (0, 0, 40, 40), 0.6), box("hole", (4, 0, 44, 40), 0.9)]}
     errors = find_errors(truth, found, confidence=0.5)
-    assert [(f.fate, f.box.score) for f in errors[0].detections] == [
+    assert [(f.outcome, f.box.score) for f in errors[0].detections] == [
         ("correct", 0.9),
         ("duplicate", 0.6),
     ]
@@ -406,6 +406,6 @@ def test_correct_ones_are_those_that_pycocotools_matches():
     truth, found = random_set(6)
     curve = evaluate_boxes(truth, found, resamples=0).curves[ALL]
     errors = find_errors(truth, found, confidence=0.4)
-    right = sum(fate.fate == "correct" for image in errors for fate in image.detections)
+    right = sum(fate.outcome == "correct" for image in errors for fate in image.detections)
     made = sum(len(image.detections) for image in errors)
     assert right / made == pytest.approx(curve.precision[40])

@@ -63,9 +63,9 @@ def test_boxes_are_drawn_where_they_lie_and_in_the_colour_of_their_fate():
     assert sorted(rectangles(ax)) == [(0, 0, 40, 40), (100, 40, 80, 30), (200, 200, 40, 90)]
     colors = {p.get_x(): to_hex(p.get_edgecolor()) for p in ax.patches}
     assert colors == {
-        0: show.FATES["missed"],
-        100: show.FATES["correct"],
-        200: show.FATES["false"],
+        0: show.OUTCOMES["missed"],
+        100: show.OUTCOMES["correct"],
+        200: show.OUTCOMES["false"],
     }
     assert "hole 0.90" in texts(plot)
 
@@ -73,7 +73,7 @@ def test_boxes_are_drawn_where_they_lie_and_in_the_colour_of_their_fate():
 def test_a_wrong_class_is_shown_with_the_right_one():
     truth = dataset(record("a", ("crack", SPOT)), labels=("hole", "crack"))
     errors = find_errors(truth, {"a": [box("hole", SPOT, 0.9)]}, confidence=0.5)
-    assert "hole (is crack) 0.90" in texts(show.fates(errors))
+    assert "hole (is crack) 0.90" in texts(show.outcomes(errors))
 
 
 def test_confusions_and_kinds_of_errors_show_the_counts(some):
@@ -124,10 +124,10 @@ def test_pictures_are_read_upright_and_one_that_cannot_be_read_is_grey(tmp_path)
     pixels = np.zeros((30, 40, 3), np.uint8)
     pixels[:, :10] = (200, 10, 10)
     file = save_image(tmp_path / "a.png", pixels)
-    assert (show.load_picture(ImageRecord("a.png", 40, 30, image=file)) == pixels).all()
+    assert (show.load_image(ImageRecord("a.png", 40, 30, image=file)) == pixels).all()
     (tmp_path / "torn.png").write_bytes(file.read_bytes()[:40])
     for image in (tmp_path / "torn.png", tmp_path / "none.png", None):
-        grey = show.load_picture(ImageRecord("x", 40, 30, image=image))
+        grey = show.load_image(ImageRecord("x", 40, 30, image=image))
         assert grey.shape == (30, 40, 3) and len(np.unique(grey)) == 1
 
 

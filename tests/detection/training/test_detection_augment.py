@@ -12,7 +12,7 @@ from sightbook.defects.params import TrainDefects
 from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.training import augment
 from sightbook.detection.training.augment import Example, example_of, window
-from sightbook.detection.training.loader import TrainingPictures, Variation, canvas_for
+from sightbook.detection.training.loader import TrainingImages, Variation, canvas_for
 from sightbook.headstamps import train as headstamps_train
 from sightbook.headstamps.params import TrainHeadstamps
 
@@ -34,7 +34,7 @@ def bright(image, box):
 def pictures(records, variation=STILL, **more):
     given = {"masks": False, "count": 8, "own_share": 0.5, "seed": 0, "skipped": Skipped(2)}
     draw = more.pop("draw", None)
-    return TrainingPictures(records, draw, ("spot",), variation, **(given | more))
+    return TrainingImages(records, draw, ("spot",), variation, **(given | more))
 
 
 def test_boxes_are_scaled_to_the_picture_and_crowds_left_out():

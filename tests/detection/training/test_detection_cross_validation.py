@@ -37,7 +37,7 @@ def test_boxes_are_scored_over_all_folds_together():
     first = fold(1, (True, 0.5), (False, 0.0))
     second = fold(2, (True, 0.0), (False, 0.0))
     report = held_out_report([first, second], resamples=0)
-    assert (report["pictures"], report["groups"], report["folds"]) == (4, 2, 2)
+    assert (report["image_count"], report["groups"], report["folds"]) == (4, 2, 2)
     # One of two holes is found, and nothing else: precision 1 up to recall 0.5, of 101 points 51.
     assert report["boxes"]["AP50"]["value"] == pytest.approx(51 / 101)
 

@@ -76,7 +76,7 @@ def learnt(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTBOOK_OUTPUTS", str(folder))
         run = run_training(
-            "learnt", data=str(folder / "data"), epochs=5, learning_rate=3e-3, leavings=2
+            "learnt", data=str(folder / "data"), epochs=5, learning_rate=3e-3, epoch_dumps=2
         )
     return run.path
 
@@ -97,7 +97,7 @@ def test_the_run_keeps_its_detector_and_what_it_was_held_back_from(learnt):
     assert len(splits) == 24
     assert set(splits.values()) == {"train", "validation"}
     record = json.loads((learnt / "run.json").read_text())
-    counts = record["pictures"]
+    counts = record["images"]
     assert counts["train"] + counts["validation"] == 24
     assert counts["train_clean"] + counts["validation_clean"] == 6
     assert record["classes"] == ["spot"]
@@ -190,7 +190,7 @@ def test_clean_pictures_are_in_every_epoch_and_in_validation(spots, tmp_path):
 
 
 def test_drawn_pictures_are_clean_as_often_as_asked(tmp_path):
-    sets = sets_of(tmp_path, pictures=40, validation_pictures=20, clean=0.5, size=128)
+    sets = sets_of(tmp_path, images=40, validation_images=20, clean=0.5, size=128)
     clean = sum(not len(sets.train.example(k).boxes) for k in range(40))
     assert 10 <= clean <= 30
     assert 4 <= sets.counts["validation_clean"] <= 16
@@ -216,8 +216,8 @@ def test_validation_is_never_varied(spots, tmp_path):
 
 
 def test_drawn_validation_pictures_are_not_trained_on(tmp_path):
-    sets = sets_of(tmp_path, pictures=6, validation_pictures=6, size=128)
-    held = {sets.validation.picture(index).tobytes() for index in range(6)}
+    sets = sets_of(tmp_path, images=6, validation_images=6, size=128)
+    held = {sets.validation.image(index).tobytes() for index in range(6)}
     drawn = {sets.train.draw(index)[0].tobytes() for index in range(6)}
     assert len(held | drawn) == 12
 

@@ -18,7 +18,7 @@ from sightbook.runs.run import RunError, open_run
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from test_donut_train_page import small_donut  # noqa: E402
+from test_donut_page_train import small_donut  # noqa: E402
 
 from sightbook.donut.page import train as page  # noqa: E402
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_read_is_said(predictor, run, tmp_path):
     onnx.write_metadata(tmp_path / "decoder.onnx", facts)
     with pytest.raises(ValueError, match="exported without tokens"):
         PagePredictor(tmp_path)
-    onnx.write_metadata(tmp_path / "decoder.onnx", {**facts, "road": "zone"})
+    onnx.write_metadata(tmp_path / "decoder.onnx", {**facts, "pipeline": "zone"})
     with pytest.raises(ValueError, match="not pages"):
         PagePredictor(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Training the page road: folders of every task, from scratch and from another's checkpoint."""
+"""Training the page pipeline: folders of every task, from scratch and from another's checkpoint."""
 
 import json
 
@@ -49,7 +49,7 @@ def write(folder, truths, splits=("train", "validation")):
 
 def parameters(folder, **changes):
     defaults = {
-        "road": "page",
+        "pipeline": "page",
         "data": str(folder),
         "image_height": 64,
         "image_width": 64,
@@ -321,4 +321,4 @@ def test_task_is_checked_before_anything_runs():
 @pytest.mark.parametrize("name", ["page", "page_pretrained"])
 def test_named_experiments_are_of_the_page_road(name):
     params = TrainDonut.from_yaml(repository_root() / "params" / "donut" / f"{name}.yaml")
-    assert params.road == "page"
+    assert params.pipeline == "page"

@@ -55,7 +55,7 @@ def test_variants_are_measured_and_int8_is_smaller(exported, run):
 
 def test_a_file_says_what_it_is(exported, run):
     facts = onnx.read_metadata(run / "model.onnx")
-    assert facts["line"] == "donut" and facts["road"] == "zone" and facts["run"] == "tiny"
+    assert facts["line"] == "donut" and facts["pipeline"] == "zone" and facts["run"] == "tiny"
     assert facts["dataset"] == {"sha256": "abc"}
     assert facts["metrics"]["validation/cer"] == 0.5
     assert facts["params"]["size"] == "tiny"

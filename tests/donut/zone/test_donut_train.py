@@ -1,4 +1,4 @@
-"""Training of the zone road: what it leaves behind, and that a kill changes nothing."""
+"""Training of the zone pipeline: what it leaves behind, and that a kill changes nothing."""
 
 import json
 import signal
@@ -69,7 +69,7 @@ def params_for(tmp_path, **changes):
 
 
 def test_weights_never_fall_back_in_silence(tmp_path):
-    with pytest.raises(ParameterError, match="no pretrained weights for the zone road"):
+    with pytest.raises(ParameterError, match="no pretrained weights for the zone pipeline"):
         train.build_reader(params_for(tmp_path, init="pretrained"))
     with pytest.raises(RunError, match="nosuchrun"):
         train.build_reader(params_for(tmp_path, init="nosuchrun"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sightbook.ocr.detection.data import (
-    DrawnPages,
+    SyntheticPages,
     collate_crops,
     cut_crops,
     shrunken,
@@ -82,7 +82,7 @@ def test_a_page_without_text_gives_crops_without_words():
 
 
 def test_crops_are_words_at_many_scales_and_the_same_for_a_seed():
-    data = DrawnPages(3, 1, 128, 3.0, "embedded", "")
+    data = SyntheticPages(3, 1, 128, 3.0, "embedded", "")
     one, again = collate_crops([data[0], data[1]]), collate_crops([data[0], data[1]])
     assert torch.equal(one.images, again.images)
     assert one.images.shape == one.targets.shape and one.images.dtype == torch.uint8

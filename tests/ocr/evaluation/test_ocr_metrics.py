@@ -40,7 +40,7 @@ def got(truth: Page, read: Page, iou: float = 0.5) -> dict[str, float]:
 
 
 def fates(truth: Page, read: Page) -> list[str]:
-    return [match.fate for match in compare_page(truth, read).words]
+    return [match.outcome for match in compare_page(truth, read).words]
 
 
 def test_masks_count_pixels_and_stop_at_the_page() -> None:
@@ -65,7 +65,7 @@ def test_a_perfect_page() -> None:
         for name in ("PQ", "F", "precision", "recall", "tightness"):
             assert found[f"{level}/{name}"] == pytest.approx(1), f"{level}/{name}"
     assert found["text/CER"] == found["text/WER"] == 0
-    assert found["text/exact_line"] == found["fate/matched"] == 1
+    assert found["text/exact_line"] == found["outcome/matched"] == 1
 
 
 def test_words_by_hand() -> None:
@@ -186,13 +186,13 @@ def test_merged_split_loose_and_missed_words() -> None:
     assert fates(one_line(a), one_line(word(0, "a", width=9))) == ["loose"]
     assert fates(one_line(a, b), one_line(a)) == ["matched", "missed"]
     found = got(one_line(a, b), one_line(word(0, "ab", width=44)))
-    assert found["fate/merged"] == 1
-    assert found["fate/missed"] == 0
+    assert found["outcome/merged"] == 1
+    assert found["outcome/missed"] == 0
 
 
 def test_a_word_that_is_not_matched_shows_what_lies_there() -> None:
     match = compare_page(one_line(word(0, "all")), one_line(word(0, "a", width=9))).words[0]
-    assert (match.fate, match.read, match.right) == ("loose", "a", False)
+    assert (match.outcome, match.read, match.right) == ("loose", "a", False)
     assert match.iou == pytest.approx(0.45)
     missed = compare_page(one_line(word(0)), page()).words[0]
     assert missed == WordMatch(missed.truth, None, 0.0, "missed")

@@ -94,7 +94,7 @@ def test_an_interruption_changes_nothing(runs):
 
 def test_a_run_records_its_pages(runs):
     record = json.loads((runs / "whole" / "run.json").read_text())
-    assert record["pages"] == {"own": 0, "drawn": 6, "validation": 2}
+    assert record["pages"] == {"own": 0, "synthetic": 6, "validation": 2}
     assert record["dataset"]["files"] == 8
     metrics = json.loads((runs / "whole" / "metrics.json").read_text())
     names = ("layout_f1", "line_f1", "paragraph_f1", "order")
@@ -172,7 +172,7 @@ def test_own_pages_are_split_and_recorded(tmp_path):
     sets = train.training_pages(params)
     held = [name for name, split in sets.splits.items() if split == "validation"]
     assert len(sets.splits) == 12
-    assert sets.counts == {"own": 12 - len(held), "drawn": 2, "validation": len(held) + 1}
+    assert sets.counts == {"own": 12 - len(held), "synthetic": 2, "validation": len(held) + 1}
     assert len(sets.validation) == len(held) + 1
     assert held
 

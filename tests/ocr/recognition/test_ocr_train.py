@@ -17,10 +17,10 @@ from sightbook.ocr.params import TrainDetection, TrainRecognition
 from sightbook.ocr.recognition import train as train_recognition
 from sightbook.ocr.recognition.alphabet import PRESETS, Encoder
 from sightbook.ocr.recognition.data import (
-    DrawnLines,
     LineItem,
     MixedLines,
     PageLines,
+    SyntheticLines,
     collate_lines,
     line_outline,
     width_buckets,
@@ -86,7 +86,7 @@ def test_lines_are_padded_with_black_side_by_side():
 
 
 def test_batches_hold_every_line_once_and_lines_of_one_width_together():
-    data = DrawnLines(200, 0, LineSettings(max_chars=40))
+    data = SyntheticLines(200, 0, LineSettings(max_chars=40))
     batches = width_buckets(data, seed=3)(1, 16)
     assert sorted(i for batch in batches for i in batch) == list(range(200))
     assert {len(batch) for batch in batches} <= {15, 16}
@@ -98,7 +98,7 @@ def test_batches_hold_every_line_once_and_lines_of_one_width_together():
 
 def test_drawn_lines_are_new_in_every_epoch_unless_fixed():
     data, fixed = (
-        DrawnLines(4, 0, LineSettings(max_chars=8), fixed=fixed) for fixed in (False, True)
+        SyntheticLines(4, 0, LineSettings(max_chars=8), fixed=fixed) for fixed in (False, True)
     )
     before = [data[0].text, fixed[0].text]
     data.set_epoch(1)
@@ -108,7 +108,7 @@ def test_drawn_lines_are_new_in_every_epoch_unless_fixed():
 
 
 def test_a_curriculum_begins_short_and_clean():
-    data = DrawnLines(4000, 0, LineSettings(max_chars=60), curriculum=4000)
+    data = SyntheticLines(4000, 0, LineSettings(max_chars=60), curriculum=4000)
     early = [len(data[i].text) for i in range(40)]
     late = [len(data[i].text) for i in range(3960, 4000)]
     assert max(early) <= 8
@@ -135,12 +135,12 @@ def test_lines_of_labelled_pages_are_cut_along_their_words(tmp_path):
     from sightbook.ocr.pages.read import read_dataset
 
     dataset = read_dataset(labelled(tmp_path))
-    lines = PageLines(dataset.pages, Encoder(" 12345"), shaky=False, skipped=Skipped())
+    lines = PageLines(dataset.pages, Encoder(" 12345"), jitter=False, skipped=Skipped())
     # The line with a character outside the alphabet is left out.
     assert [lines[i].text for i in range(len(lines))] == ["45"] * 3
     assert lines[0].image.shape[0] == 64
     assert (lines[0].image[20:44, 60:200] == 0).all()
-    mixed = MixedLines(DrawnLines(10, 0, LineSettings(alphabet=" 12345")), lines, 1.0, 0)
+    mixed = MixedLines(SyntheticLines(10, 0, LineSettings(alphabet=" 12345")), lines, 1.0, 0)
     assert {mixed[i].text for i in range(10)} == {"45"}
 
 

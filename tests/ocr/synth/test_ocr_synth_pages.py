@@ -202,8 +202,8 @@ def test_words_follow_the_sheet_through_the_camera():
     lies = [page_camera.draw_lie(rng, (500, 600), "photo") for _ in range(6)]
     assert any(len(lie.waves) for lie in lies)
     for lie in lies:
-        picture = lie.picture(sheet, 255)
-        for x, y in lie.to_picture(dots):
+        picture = lie.image(sheet, 255)
+        for x, y in lie.to_image(dots):
             corner = np.array([int(x), int(y)])
             if not (10 < x < 490 and 10 < y < 590):
                 continue

@@ -225,9 +225,9 @@ def debris(ground: Field, view: View, rng: np.random.Generator, count: int) -> N
         ground[y : y + max(1, size // 2), x : x + size] *= gain
 
 
-def shadows(picture: Field, rng: np.random.Generator) -> None:
+def shadows(image: Field, rng: np.random.Generator) -> None:
     """Shadows of a pole, of trees at the roadside or of what drives beside; float32 RGB."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     kind = rng.choice(("pole", "trees", "edge"))
     small = 4
     mask = np.zeros((height // small + 1, width // small + 1), np.uint8)
@@ -253,6 +253,4 @@ def shadows(picture: Field, rng: np.random.Generator) -> None:
     strength = rng.uniform(0.2, 0.6) / 255
     # shade is lit by the sky: it loses red more than blue
     for channel, share in enumerate((1.0, 0.95, 0.85)):
-        picture[..., channel] *= 1 - as_field(cover.astype(np.float32)) * np.float32(
-            strength * share
-        )
+        image[..., channel] *= 1 - as_field(cover.astype(np.float32)) * np.float32(strength * share)

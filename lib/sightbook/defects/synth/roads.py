@@ -197,20 +197,20 @@ def _touch(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def expose(canvas: Field, rng: np.random.Generator) -> Mask:
     """Photograph a scene, float32 RGB ``[H, W, 3]``: light, haze, lens, noise, sharpening, JPEG."""
-    picture = as_mask(np.clip(canvas, 0, 255).astype(np.uint8))
+    image = as_mask(np.clip(canvas, 0, 255).astype(np.uint8))
     if rng.random() < 0.6:
-        picture = degrade.uneven_light(picture, rng, rng.uniform(0.03, 0.2))
+        image = degrade.uneven_light(image, rng, rng.uniform(0.03, 0.2))
     if rng.random() < 0.4:  # haze and stray light
-        picture = degrade.contrast(picture, rng.uniform(0.6, 0.95), rng.uniform(0, 14))
+        image = degrade.contrast(image, rng.uniform(0.6, 0.95), rng.uniform(0, 14))
     else:
-        picture = degrade.contrast(picture, rng.uniform(0.9, 1.25), rng.uniform(-12, 12))
-    picture = degrade.color_cast(picture, rng, rng.uniform(0, 0.05))
+        image = degrade.contrast(image, rng.uniform(0.9, 1.25), rng.uniform(-12, 12))
+    image = degrade.color_cast(image, rng, rng.uniform(0, 0.05))
     if rng.random() < 0.3:
-        picture = degrade.downscale(picture, rng.uniform(1.1, 1.8))
-    picture = degrade.gaussian_blur(picture, rng.uniform(0.2, 0.75))
+        image = degrade.downscale(image, rng.uniform(1.1, 1.8))
+    image = degrade.gaussian_blur(image, rng.uniform(0.2, 0.75))
     if rng.random() < 0.15:
-        picture = degrade.motion_blur(picture, rng.uniform(2, 5), 90 + rng.normal(0, 15))
-    picture = degrade.noise(picture, rng, rng.uniform(0.5, 3.5), grain=rng.uniform(1.0, 2.2))
+        image = degrade.motion_blur(image, rng.uniform(2, 5), 90 + rng.normal(0, 15))
+    image = degrade.noise(image, rng, rng.uniform(0.5, 3.5), grain=rng.uniform(1.0, 2.2))
     if rng.random() < 0.75:
-        picture = degrade.sharpen(picture, rng.uniform(0.3, 1.6), rng.uniform(0.6, 1.4))
-    return degrade.jpeg(picture, int(rng.integers(45, 96)))
+        image = degrade.sharpen(image, rng.uniform(0.3, 1.6), rng.uniform(0.6, 1.4))
+    return degrade.jpeg(image, int(rng.integers(45, 96)))

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sightbook.figures.tables import Table
-from sightbook.inference.cards import card_page, origin, params_told, read_records, validation_told
+from sightbook.inference.cards import (
+    card_page,
+    format_params,
+    format_validation,
+    origin,
+    read_records,
+)
 from sightbook.inference.export import Exported
 from sightbook.inference.onnx import read_metadata
 from sightbook.metrics.bootstrap import format_figure
@@ -38,9 +44,9 @@ def model_card(
         exported,
         _agreement(exported),
         [
-            *params_told(records.params),
+            *format_params(records.params),
             *origin(records, drawn),
-            *validation_told(records.metrics),
+            *format_validation(records.metrics),
         ],
     )
 

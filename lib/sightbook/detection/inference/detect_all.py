@@ -44,16 +44,16 @@ class Detections:
         return groups if len(set(groups)) >= FEWEST_GROUPS else None
 
     @property
-    def seconds_a_picture(self) -> float:
+    def seconds_per_image(self) -> float:
         """Their median."""
         return float(np.median(self.seconds)) if self.seconds else 0.0
 
 
-def detect_all(pictures: Annotations, detect: Detect, skipped: Skipped) -> Detections:
+def detect_all(images: Annotations, detect: Detect, skipped: Skipped) -> Detections:
     """Let a model look at all pictures.
 
     Args:
-        pictures: with their files.
+        images: with their files.
         detect: the model.
         skipped: takes pictures that cannot be read or that the model refuses; left out.
 
@@ -64,7 +64,7 @@ def detect_all(pictures: Annotations, detect: Detect, skipped: Skipped) -> Detec
     kept: list[ImageRecord] = []
     found: dict[str, tuple[Box, ...]] = {}
     seconds: list[float] = []
-    for record in pictures.records:
+    for record in images.records:
         try:
             if record.image is None:
                 raise ValueError("its picture is missing")
@@ -80,7 +80,7 @@ def detect_all(pictures: Annotations, detect: Detect, skipped: Skipped) -> Detec
         found[record.name] = tuple(boxes)
     if not kept:
         raise DataError(f"no picture is left to evaluate on\n{skipped.text()}")
-    return Detections(pictures.with_records(kept), found, seconds)
+    return Detections(images.with_records(kept), found, seconds)
 
 
 def singled_out(params: EvaluateDetection, boxes: BoxEvaluation) -> float:

@@ -43,7 +43,7 @@ def export_detection(
     run: Path,
     params: ExportModel,
     line: str,
-    known_pictures: Callable[[Path, Sequence[str]], Annotations],
+    known_images: Callable[[Path, Sequence[str]], Annotations],
     card: Callable[[Path, Exported], str],
 ) -> Exported:
     """Export a run into its own folder.
@@ -52,7 +52,7 @@ def export_detection(
         run: its folder.
         params: of the export.
         line: the run's line.
-        known_pictures: of a run and its classes, pictures that it did not train on.
+        known_images: of a run and its classes, pictures that it did not train on.
         card: the model card, see `model_card`.
 
     Raises:
@@ -60,24 +60,24 @@ def export_detection(
     """
     file = write_package(run, line, params.opset)
     detector = load_detector(find_model(line, run, WEIGHTS))
-    truth = known_pictures(run, detector.config.labels)
-    pictures = first_pictures(truth, params.samples)
+    truth = known_images(run, detector.config.labels)
+    images = first_images(truth, params.samples)
     target = run / "int8" / MODEL
     if params.int8:
         target.parent.mkdir(exist_ok=True)
         onnx.quantize_dynamic(file, target)
-    compare = partial(parity_of, detector, pictures=pictures)
+    compare = partial(parity_of, detector, images=images)
     parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
     if params.int8 and parity["weights"] == "fp16":
         onnx.store_half(target)  # what int8 left as it was
-    sample = pixels_of(shrunk(pictures[0], detector.config.size))
+    sample = pixels_of(shrunk(images[0], detector.config.size))
     variants = [measure(file, "float32", line, truth, sample, params.repeats)]
     if params.int8:
         variants.append(measure(target, "int8", line, truth, sample, params.repeats))
     graph = partial(Graph(detector).eval(), torch.from_numpy(sample))
     speed = {
         "torch_ms": round(onnx.torch_latency(graph, params.repeats), 1),
-        "onnxruntime_ms": variants[0]["picture_ms"],
+        "onnxruntime_ms": variants[0]["image_ms"],
     }
     exported = Exported(run, [file], {"detection": parity}, variants, speed)
     write_atomic(run / "model_card.md", card(run, exported))
@@ -110,7 +110,7 @@ def metadata(run: Path) -> dict[str, Any]:
     return {**records.facts, "operating_point": point}
 
 
-def first_pictures(truth: Annotations, count: int) -> list[Image]:
+def first_images(truth: Annotations, count: int) -> list[Image]:
     """So many of the pictures that can be read.
 
     Raises:
@@ -129,7 +129,7 @@ def first_pictures(truth: Annotations, count: int) -> list[Image]:
 # --------------------------------------------------------------------------- parity
 
 
-def parity_of(detector: Detector, file: Path, pictures: Sequence[Image]) -> dict[str, Any]:
+def parity_of(detector: Detector, file: Path, images: Sequence[Image]) -> dict[str, Any]:
     """Hold the file against PyTorch, on pictures as they are and on smaller ones that stand upright
     where they lay.
 
@@ -144,8 +144,8 @@ def parity_of(detector: Detector, file: Path, pictures: Sequence[Image]) -> dict
     both = either = 0
     inputs = [
         pixels_of(view)
-        for picture in pictures
-        for view in (picture, shrunk(np.rot90(picture), round(0.7 * max(picture.shape))))
+        for image in images
+        for view in (image, shrunk(np.rot90(image), round(0.7 * max(image.shape))))
     ]
     for pixels in inputs:
         ours = dict(zip(names, session.run(None, {INPUT: pixels}), strict=True))
@@ -221,7 +221,7 @@ def measure(
         repeats: timed runs.
 
     Returns:
-        `megabytes`, `picture_ms` (median), `peak_MiB`, `AP50`, `AP` and `pictures`.
+        `megabytes`, `picture_ms` (median), `peak_MiB`, `AP50`, `AP` and `images`.
     """
     predictor = OnnxDetector(file, line=line, min_score=0.0)
     done = detect_all(truth, predictor.detect, Skipped(10**6))
@@ -230,13 +230,13 @@ def measure(
     return {
         "variant": name,
         "megabytes": round(onnx.file_size(file), 2),
-        "picture_ms": round(
+        "image_ms": round(
             onnx.latency(onnx.session(file, threads=1), feeds, repeats)["median_ms"], 1
         ),
         "peak_MiB": round(onnx.peak_memory(file, feeds)),
         "AP50": _rounded(numbers["AP50"]),
         "AP": _rounded(numbers["AP"]),
-        "pictures": len(done.truth.records),
+        "images": len(done.truth.records),
     }
 
 

@@ -30,8 +30,8 @@ def draw_detections(image: Image, boxes: Sequence[Box], eval_conf: float) -> Ima
     Returns:
         A drawn copy.
     """
-    picture = Pillow.fromarray(image)
-    draw = ImageDraw.Draw(picture)
+    canvas = Pillow.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
     unit = max(1, round(max(image.shape[:2]) / 500))
     font = ImageFont.load_default(12 * unit)
     # the sure ones last, so that they lie on top
@@ -51,4 +51,4 @@ def draw_detections(image: Image, boxes: Sequence[Box], eval_conf: float) -> Ima
         y = max(0.0, box.xyxy[1] - bottom - unit)
         draw.rectangle((x, y, x + right - left, y + bottom + unit), fill=color)
         draw.text((x, y), text, fill="white", font=font)
-    return np.asarray(picture)
+    return np.asarray(canvas)

@@ -84,7 +84,7 @@ class Draft:
 class Drafts:
     """All pictures of a file or folder, and the names of its classes in order."""
 
-    pictures: list[Draft]
+    images: list[Draft]
     labels: list[str]
 
 
@@ -100,7 +100,7 @@ def split_of(path: PurePosixPath | Path) -> str:
 
 
 def checked_records(
-    drafts: Drafts, pictures: ImageFinder, *, report: Report, skipped: Skipped
+    drafts: Drafts, images: ImageFinder, *, report: Report, skipped: Skipped
 ) -> tuple[ImageRecord, ...]:
     """Hold drafts against their pictures.
 
@@ -109,7 +109,7 @@ def checked_records(
 
     Args:
         drafts: what a reader found.
-        pictures: where to look.
+        images: where to look.
         report: takes boxes left out (errors) and clipped (warnings), and pictures left out.
         skipped: takes pictures left out.
 
@@ -117,11 +117,11 @@ def checked_records(
         TooManySkipped: more pictures were left out than `skipped` allows.
     """
     records: dict[str, ImageRecord] = {}
-    for draft in drafts.pictures:
+    for draft in drafts.images:
         report.checked += 1
-        found = (pictures.find(name, draft.where) for name in draft.names)
+        found = (images.find(name, draft.where) for name in draft.names)
         file = next((file for file in found if file is not None), None)
-        size = _picture_size(draft, file, report, skipped)
+        size = _image_size(draft, file, report, skipped)
         if file is None or size is None:
             continue
         written = draft.size or size
@@ -131,7 +131,7 @@ def checked_records(
             checked = checked_box(box, size, scale, drafts.labels, report)
             if checked is not None:
                 boxes.append(checked)
-        name = pictures.name(file)
+        name = images.name(file)
         earlier = records.get(name)
         if earlier is not None:
             report.warning("picture stands twice", draft.where.name, f"{name}; boxes united")
@@ -222,7 +222,7 @@ def flat_polygon(values: Any) -> Points | None:
     return points.reshape(-1, 2) if points.ndim == 1 and len(points) % 2 == 0 else None
 
 
-def _picture_size(
+def _image_size(
     draft: Draft, file: Path | None, report: Report, skipped: Skipped
 ) -> tuple[int, int] | None:
     """Width and height of the picture; None, and counted, if it cannot be used as annotated."""

@@ -54,7 +54,7 @@ def read_coco(files: Sequence[Path], base: Path, *, report: Report) -> Drafts:
             continue
         categories = _categories(content, file, report)
         drafts.labels += [name for name in categories.values() if name not in drafts.labels]
-        drafts.pictures += _pictures(content, categories, file, base, report)
+        drafts.images += _images(content, categories, file, base, report)
     return drafts
 
 
@@ -171,7 +171,7 @@ def _categories(content: Mapping[str, Any], file: Path, report: Report) -> dict[
     return names
 
 
-def _pictures(
+def _images(
     content: Mapping[str, Any],
     categories: Mapping[Any, str],
     file: Path,

@@ -1,9 +1,9 @@
-"""One truth from several labellers: boxes matched by IoU, kept by consent, averaged.
+"""One truth from several annotators: boxes matched by IoU, kept by agreement, averaged.
 
-Boxes of different labellers are one object if each two of them overlap enough; each labeller has at
-most one box of an object. Its class is the one most of them chose. The object is kept if the share
-of labellers who saw it, of those who labelled the picture, reaches the consent asked for. Whatever
-falls out is listed, to be looked at by eye.
+Boxes of different annotators are one object if each two of them overlap enough; each annotator has
+at most one box of an object. Its class is the one most of them chose. The object is kept if the
+share of annotators who saw it, of those who labelled the image, reaches the agreement asked for.
+Whatever falls out is listed, to be looked at by eye.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ class FallenOut:
     Attributes:
         name: of the picture.
         box: averaged over those who saw it, with the class that most of them chose.
-        labellers: who saw it.
-        consent: share of those who chose its class, of all who labelled the picture.
+        annotators: who saw it.
+        share: share of those who chose its class, of all who labelled the picture.
         reason: in a few words.
     """
 
     name: str
     box: Box
-    labellers: tuple[str, ...]
-    consent: float
+    annotators: tuple[str, ...]
+    share: float
     reason: str
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """What several labellers agree on.
+    """What several annotators agree on.
 
     Attributes:
-        annotations: all pictures that anybody labelled; ``consent`` and ``labellers`` are among
+        annotations: all pictures that anybody labelled; ``share`` and ``annotators`` are among
             the attributes of each box.
-        agreement: a row for each two labellers, see `agreement`.
+        agreement: a row for each two annotators, see `agreement`.
         fallen_out: the objects that were not kept.
     """
 
@@ -61,59 +61,59 @@ class Consensus:
 
 
 def consensus(
-    labellers: Mapping[str, Annotations], *, iou: float = 0.5, min_consent: float = 0.6
+    annotators: Mapping[str, Annotations], *, iou: float = 0.5, min_agreement: float = 0.6
 ) -> Consensus:
     """Unite the labels of several people.
 
     Args:
-        labellers: name -> what this person labelled. Pictures are the same by name; who has no
+        annotators: name -> what this person labelled. Pictures are the same by name; who has no
             record of a picture did not label it, who has one without boxes called it clean.
         iou: boxes that overlap by so much may be one object, from 0 to 1.
-        min_consent: share of a picture's labellers an object needs, from 0 to 1. The default asks
-            for 2 of 2, 2 of 3, 3 of 4 and 3 of 5.
+        min_agreement: share of a picture's annotators an object needs, from 0 to 1. The default
+            asks for 2 of 2, 2 of 3, 3 of 4 and 3 of 5.
 
     Raises:
-        DataError: the labellers had pictures of different sizes under one name.
-        ValueError: no labellers, or a threshold that is not above 0 and up to 1.
+        DataError: the annotators had pictures of different sizes under one name.
+        ValueError: no annotators, or a threshold that is not above 0 and up to 1.
     """
-    if not labellers:
-        raise ValueError("no labellers, expected at least one")
-    for name, value in (("iou", iou), ("min_consent", min_consent)):
+    if not annotators:
+        raise ValueError("no annotators, expected at least one")
+    for name, value in (("iou", iou), ("min_consent", min_agreement)):
         if not 0 < value <= 1:
             raise ValueError(f"{name} is {value}, expected more than 0 and up to 1")
     fallen: list[FallenOut] = []
     records = []
-    for seen in _by_picture(labellers).values():
+    for seen in _by_image(annotators).values():
         votes = [(who, box) for who, record in seen.items() for box in record.boxes]
         kept = []
         for group in clusters(votes, iou):
-            box, consent, reason = _united(group, len(seen), min_consent)
+            box, share, reason = _united(group, len(seen), min_agreement)
             if reason:
                 who = tuple(name for name, _ in group)
-                fallen.append(FallenOut(next(iter(seen.values())).name, box, who, consent, reason))
+                fallen.append(FallenOut(next(iter(seen.values())).name, box, who, share, reason))
             else:
                 kept.append(box)
         records.append(_record(list(seen.values()), kept))
-    labels = dict.fromkeys(label for part in labellers.values() for label in part.labels)
-    folder = next(iter(labellers.values())).folder
+    labels = dict.fromkeys(label for part in annotators.values() for label in part.labels)
+    folder = next(iter(annotators.values())).folder
     united = Annotations(tuple(records), tuple(labels), folder)
-    return Consensus(united, agreement(labellers, iou=iou), fallen)
+    return Consensus(united, agreement(annotators, iou=iou), fallen)
 
 
-def agreement(labellers: Mapping[str, Annotations], *, iou: float = 0.5) -> Table:
-    """How far each two labellers agree on the pictures that both labelled.
+def agreement(annotators: Mapping[str, Annotations], *, iou: float = 0.5) -> Table:
+    """How far each two annotators agree on the pictures that both labelled.
 
     Columns: ``boxes`` of each; ``matched``, pairs of boxes that overlap by `iou`, whatever their
     class; ``agreement``, twice that by all boxes of both (F1, either as truth); ``mean IoU`` of
     the pairs; ``same class``, their share; ``same verdict``, share of pictures that both call
     clean or both do not. A share of nothing stays empty.
     """
-    pictures = _by_picture(labellers)
+    images = _by_image(annotators)
     rows = []
-    for first, second in itertools.combinations(labellers, 2):
+    for first, second in itertools.combinations(annotators, 2):
         boxes, shared, pairs = [0, 0], 0, []
         verdicts = 0
-        for seen in pictures.values():
+        for seen in images.values():
             if first not in seen or second not in seen:
                 continue
             shared += 1
@@ -125,8 +125,8 @@ def agreement(labellers: Mapping[str, Annotations], *, iou: float = 0.5) -> Tabl
         overlaps = [box_iou(a.xyxy, b.xyxy) for a, b in pairs]
         rows.append(
             {
-                "labellers": f"{first}, {second}",
-                "pictures": shared,
+                "annotators": f"{first}, {second}",
+                "images": shared,
                 "boxes": f"{boxes[0]}, {boxes[1]}",
                 "matched": len(pairs),
                 "agreement": _share(2 * len(pairs), sum(boxes)),
@@ -141,7 +141,7 @@ def agreement(labellers: Mapping[str, Annotations], *, iou: float = 0.5) -> Tabl
 def clusters(votes: Sequence[Vote], iou: float) -> list[list[Vote]]:
     """Group boxes of one picture by object, the pairs that overlap most first.
 
-    In a group each two boxes overlap by `iou`, and no two are of one labeller. Crowds are grouped
+    In a group each two boxes overlap by `iou`, and no two are of one annotator. Crowds are grouped
     with crowds only.
     """
     corners = [box.xyxy for _, box in votes]
@@ -164,15 +164,15 @@ def clusters(votes: Sequence[Vote], iou: float) -> list[list[Vote]]:
     return [[votes[number] for number in group] for group in groups.values()]
 
 
-def _united(group: list[Vote], count: int, min_consent: float) -> tuple[Box, float, str]:
+def _united(group: list[Vote], count: int, min_agreement: float) -> tuple[Box, float, str]:
     """The group's box, the consent on it, and why it falls out (empty if it does not)."""
     (label, votes), *others = Counter(box.label for _, box in group).most_common()
     chosen = [(who, box) for who, box in group if box.label == label]
     xyxy = np.mean([box.xyxy for _, box in chosen], axis=0).tolist()
     left, top, right, bottom = xyxy
-    consent = votes / count
+    share = votes / count
     attributes = dict(chosen[0][1].attributes)
-    attributes |= {"consent": round(consent, 3), "labellers": [who for who, _ in chosen]}
+    attributes |= {"agreement": round(share, 3), "annotators": [who for who, _ in chosen]}
     box = replace(
         chosen[0][1],
         xyxy=(left, top, right, bottom),
@@ -182,11 +182,11 @@ def _united(group: list[Vote], count: int, min_consent: float) -> tuple[Box, flo
     reason = ""
     if others and others[0][1] == votes:
         reason = f"classes tied: {', '.join(sorted(box.label for _, box in group))}"
-    elif consent < min_consent - 1e-9:
+    elif share < min_agreement - 1e-9:
         reason = f"seen by {len(group)} of {count}"
         if len(group) > votes:
             reason += f", as {label} by {votes}"
-    return box, consent, reason
+    return box, share, reason
 
 
 def _common_outline(boxes: Sequence[Box]) -> tuple[Points, ...]:
@@ -206,17 +206,17 @@ def _common_outline(boxes: Sequence[Box]) -> tuple[Points, ...]:
     return tuple(moved(polygon, left, top) for polygon in mask_polygons(inside))
 
 
-def _by_picture(labellers: Mapping[str, Annotations]) -> dict[str, dict[str, ImageRecord]]:
-    """Picture -> labeller -> record."""
+def _by_image(annotators: Mapping[str, Annotations]) -> dict[str, dict[str, ImageRecord]]:
+    """Picture -> annotator -> record."""
     found: dict[str, dict[str, ImageRecord]] = {}
-    for who, part in labellers.items():
+    for who, part in annotators.items():
         for record in part.records:
             found.setdefault(record.name, {})[who] = record
     for name, seen in found.items():
         sizes = {(record.width, record.height) for record in seen.values()}
         if len(sizes) > 1:
             listed = ", ".join(f"{r.width} x {r.height} ({who})" for who, r in seen.items())
-            raise DataError(f"{name}: labellers had pictures of different sizes: {listed}")
+            raise DataError(f"{name}: annotators had pictures of different sizes: {listed}")
     return found
 
 

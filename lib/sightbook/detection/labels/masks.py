@@ -34,12 +34,12 @@ MIN_AREA = 16
 VOID = 255
 
 
-def read_masks(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
+def read_masks(folder: Path, images: ImageFinder, *, report: Report) -> Drafts:
     """Read a folder of mask pictures; each connected spot is an object.
 
     Args:
         folder: with `masks/` in it.
-        pictures: a picture without any mask is clean, like one whose mask is empty.
+        images: a picture without any mask is clean, like one whose mask is empty.
         report: takes masks that cannot be read and values without a class.
     """
     root = folder / MASKS
@@ -47,20 +47,18 @@ def read_masks(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts
     labels = named.read_text(encoding="utf-8").split("\n") if named.is_file() else []
     labels = [label.strip() for label in labels if label.strip()]
     given = bool(labels)
-    drafts = {
-        picture: Draft((pictures.name(picture),), root / picture.name) for picture in pictures.files
-    }
+    drafts = {image: Draft((images.name(image),), root / image.name) for image in images.files}
     for file in image_files(root):
-        picture, label = _meant_by(file, root, pictures)
+        image, label = _meant_by(file, root, images)
         values = _values(file, report)
         if values is None:
             continue
-        if picture is None:
+        if image is None:
             # kept as a draft: the picture that it lacks is counted with the others
             drafts[file] = Draft((file.stem,), file)
             continue
         height, width = values.shape
-        draft = drafts[picture]
+        draft = drafts[image]
         draft.size = (width, height)
         for name, mask in _classes(values, label, labels if given else [], file, report):
             if name not in labels:
@@ -186,20 +184,20 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and 0 < value <= 1 << 16
 
 
-def _meant_by(file: Path, root: Path, pictures: ImageFinder) -> tuple[Path | None, str]:
+def _meant_by(file: Path, root: Path, images: ImageFinder) -> tuple[Path | None, str]:
     """The picture a mask is of, and the class its name or folder says (empty for none)."""
     relative = file.relative_to(root)
-    picture = pictures.find(relative.with_suffix("").as_posix(), file)
-    if picture is not None:
+    image = images.find(relative.with_suffix("").as_posix(), file)
+    if image is not None:
         # masks/train/a.png is of train/a.jpg; masks/crack/a.png is of class crack
-        inside = Path(pictures.name(picture)).parent.parts
+        inside = Path(images.name(image)).parent.parts
         own = [part for part in relative.parts[:-1] if part not in inside]
-        return picture, own[0] if own else ""
+        return image, own[0] if own else ""
     stem, _, label = file.stem.rpartition("_")
     while stem:
-        picture = pictures.find((relative.parent / stem).as_posix(), file)
-        if picture is not None:
-            return picture, label
+        image = images.find((relative.parent / stem).as_posix(), file)
+        if image is not None:
+            return image, label
         stem, _, more = stem.rpartition("_")
         label = f"{more}_{label}"
     return None, ""

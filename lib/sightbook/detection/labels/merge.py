@@ -26,7 +26,7 @@ def merge_coco(
 
     Ids run from 1 on; classes of one name are one class, in the order of first appearance; licences
     are united. Pictures of one name are one picture, with the objects of all files: for the files
-    of several labellers that is meant, for folders with pictures of the same names it is not, and
+    of several annotators that is meant, for folders with pictures of the same names it is not, and
     is an error where sizes or contents differ. Fields that COCO does not know are kept.
 
     Args:
@@ -102,8 +102,8 @@ def _add(
             report.error("duplicate id", f"{file.name}: image {row['id']}", f"{row['file_name']!r}")
             continue
         name = str(PurePosixPath(prefix) / row["file_name"]) if prefix else row["file_name"]
-        picture = _picture(file, row["file_name"])
-        if name in merged.images and _differ(merged, name, row, picture):
+        image = _image(file, row["file_name"])
+        if name in merged.images and _differ(merged, name, row, image):
             report.error(
                 "two pictures of one name",
                 f"{file.name}: image {row['id']}",
@@ -113,8 +113,8 @@ def _add(
         if "license" in row:
             row = {**row, "license": license_ids.get(row["license"])}
         image_ids[row["id"]] = _united(merged.images, name, {**row, "file_name": name})
-        if picture is not None:
-            merged.files.setdefault(name, picture)
+        if image is not None:
+            merged.files.setdefault(name, image)
     seen: set[Any] = set()
     for row in content["annotations"]:
         where = f"{file.name}: annotation {row.get('id')}"
@@ -142,7 +142,7 @@ def _united(table: dict[str, Row], key: str, row: Row) -> int:
     return int(table[key]["id"])
 
 
-def _picture(file: Path, name: str) -> Path | None:
+def _image(file: Path, name: str) -> Path | None:
     """The picture beside the file or in `images/` beside it, if it is there."""
     if "://" in name:
         return None
@@ -150,12 +150,12 @@ def _picture(file: Path, name: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _differ(merged: _Merged, name: str, row: Row, picture: Path | None) -> bool:
+def _differ(merged: _Merged, name: str, row: Row, other: Path | None) -> bool:
     """Whether a picture is another than the earlier one of its name, as far as can be told."""
     earlier, known = merged.images[name], merged.files.get(name)
     sizes = [(image.get("width"), image.get("height")) for image in (earlier, row)]
     if all(all(size) for size in sizes) and sizes[0] != sizes[1]:
         return True
-    if picture is None or known is None or picture == known:
+    if other is None or known is None or other == known:
         return False
-    return content_hash(picture) != content_hash(known)
+    return content_hash(other) != content_hash(known)

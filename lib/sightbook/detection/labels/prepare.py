@@ -47,7 +47,7 @@ class Prepared:
         skipped: pictures left out for want of something usable.
         version: the CSV files that hold the same; None where there is no test split, or one that
             shares pictures or groups with train.
-        labellers: how far several labellers agreed; None where there was one truth.
+        annotators: how far several annotators agreed; None where there was one truth.
     """
 
     annotations: Annotations
@@ -55,7 +55,7 @@ class Prepared:
     report: Report
     skipped: Skipped
     version: Pair | None
-    labellers: Consensus | None
+    annotators: Consensus | None
 
     @property
     def folder(self) -> Path:
@@ -68,7 +68,7 @@ class Prepared:
         return [
             {
                 "split": name,
-                "pictures": len(part.records),
+                "images": len(part.records),
                 "clean": len(part.clean()),
                 "groups": len({record.group for record in part.records if record.group}),
                 **part.counts(),
@@ -104,8 +104,8 @@ def prepare_labels(params: PrepareDetection, draw: Callable[[Path], Annotations]
     if params.source == "synthetic":
         found = _placed(draw(folder), params.shares)
     else:
-        if params.source == "labellers":
-            agreed = read_labellers(params, report, skipped)
+        if params.source == "annotators":
+            agreed = read_annotators(params, report, skipped)
             found = agreed.annotations
         else:
             found = read_labels(
@@ -121,7 +121,7 @@ def prepare_labels(params: PrepareDetection, draw: Callable[[Path], Annotations]
         folder.mkdir(parents=True, exist_ok=True)
         _stop_if_strict(params, report, folder)
         keep_origin(folder, _import_settings(params))
-        found = copy_pictures(found, folder, skipped)
+        found = copy_images(found, folder, skipped)
         if params.splits == "new":
             found = found.with_records(replace(record, split="") for record in found.records)
     splits = split_annotations(found, params.shares, str(params.seed))
@@ -169,53 +169,53 @@ def read_labels(
     return train.with_records([*train.records, *kept])
 
 
-def read_labellers(params: PrepareDetection, report: Report, skipped: Skipped) -> Consensus:
+def read_annotators(params: PrepareDetection, report: Report, skipped: Skipped) -> Consensus:
     """Read what several people labelled and unite it.
 
-    `params.path` is a folder with a file or folder for each labeller, called by their names, and
+    `params.path` is a folder with a file or folder for each annotator, called by their names, and
     with the pictures that they share in `images/`, or where `params.images` says.
 
     Raises:
-        DataError: fewer than two labellers, or see `consensus`.
+        DataError: fewer than two annotators, or see `consensus`.
     """
     path = resolve_path(params.path)
-    pictures = resolve_path(params.images) if params.images else path / IMAGES
+    images = resolve_path(params.images) if params.images else path / IMAGES
     entries = sorted(path.iterdir()) if path.is_dir() else []
     who = [
         entry
         for entry in entries
-        if entry != pictures
+        if entry != images
         and not entry.name.startswith(".")
         and (entry.is_dir() or entry.suffix.lower() in (".json", ".csv", ".xml"))
     ]
     if len(who) < 2:
         raise DataError(
-            f"{path}: expected a file (.json, .csv) or folder for each of two or more labellers, "
+            f"{path}: expected a file (.json, .csv) or folder for each of two or more annotators, "
             f"found {', '.join(entry.name for entry in who) or 'none'}"
         )
     agreed = consensus(
         {
             entry.stem: read_annotations(
                 entry,
-                images=pictures,
+                images=images,
                 report=report,
                 skipped=skipped,
                 labels=params.classes or None,
             )
             for entry in who
         },
-        iou=params.consent_iou,
-        min_consent=params.min_consent,
+        iou=params.agreement_iou,
+        min_agreement=params.min_agreement,
     )
     for gone in agreed.fallen_out:
         report.warning(
-            "not agreed on", gone.name, f"{gone.box.label} of {', '.join(gone.labellers)}"
+            "not agreed on", gone.name, f"{gone.box.label} of {', '.join(gone.annotators)}"
             f": {gone.reason}",
         )  # fmt: skip
     return agreed
 
 
-def copy_pictures(found: Annotations, folder: Path, skipped: Skipped) -> Annotations:
+def copy_images(found: Annotations, folder: Path, skipped: Skipped) -> Annotations:
     """Copy pictures as they are into a folder's `images/`, unless they are there already.
 
     Each is looked at in full: one that is cut short shows it only at its end.
@@ -280,7 +280,7 @@ def _placed(drawn: Annotations, shares: Mapping[str, float]) -> Annotations:
 
 def _import_settings(params: PrepareDetection) -> dict[str, Any]:
     names = {"source", "path", "images", "classes", "usecase", "version"}
-    if params.source == "labellers":
+    if params.source == "annotators":
         names |= {"min_consent", "consent_iou"}
     return params.model_dump(include=names)
 

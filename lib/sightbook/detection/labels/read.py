@@ -88,12 +88,12 @@ def read_annotations(
     own = Report() if report is None else report
     left_out = Skipped(max_bad) if skipped is None else skipped
     place = _located(Path(source))
-    pictures = _pictures(place.base, images)
+    files = _images(place.base, images)
     kind = format_of(source) if format == "auto" else format
-    drafts = _READERS[kind](place, pictures, own)
+    drafts = _READERS[kind](place, files, own)
     if labels is not None:
         drafts.labels = list(labels)
-    records = checked_records(drafts, pictures, report=own, skipped=left_out)
+    records = checked_records(drafts, files, report=own, skipped=left_out)
     if not records:
         raise DataError(f"{source}: no picture of it can be used\n{own}\n{left_out.text()}")
     if report is None:
@@ -321,7 +321,7 @@ def _located(source: Path) -> _Source:
     return _Source(above.parent if above.name.lower() in _LABEL_FOLDERS else above, (source,))
 
 
-def _pictures(base: Path, images: str | Path | None) -> ImageFinder:
+def _images(base: Path, images: str | Path | None) -> ImageFinder:
     if images is not None and not Path(images).is_dir():
         raise DataError(f"{images}: no such folder of pictures")
     inside = base / IMAGES
@@ -368,7 +368,7 @@ def _read_csv(place: _Source, _: ImageFinder, report: Report) -> Drafts:
     files = place.files or _csv_files(place.base, report)
     parts = [read_csv(file, report=report) for file in files]
     return Drafts(
-        [draft for part in parts for draft in part.pictures],
+        [draft for part in parts for draft in part.images],
         sorted({label for part in parts for label in part.labels}),
     )
 
@@ -377,12 +377,12 @@ def _read_voc(place: _Source, _: ImageFinder, report: Report) -> Drafts:
     return read_voc(place.files or voc_files(place.base), place.base, report=report)
 
 
-def _read_yolo(place: _Source, pictures: ImageFinder, report: Report) -> Drafts:
-    return read_yolo(place.base, pictures, report=report)
+def _read_yolo(place: _Source, images: ImageFinder, report: Report) -> Drafts:
+    return read_yolo(place.base, images, report=report)
 
 
-def _read_masks(place: _Source, pictures: ImageFinder, report: Report) -> Drafts:
-    return read_masks(place.base, pictures, report=report)
+def _read_masks(place: _Source, images: ImageFinder, report: Report) -> Drafts:
+    return read_masks(place.base, images, report=report)
 
 
 _READERS: dict[str, Callable[[_Source, ImageFinder, Report], Drafts]] = {

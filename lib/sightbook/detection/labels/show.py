@@ -1,4 +1,4 @@
-"""What the prepare notebooks show: boxes on their pictures, objects close by, labellers at odds."""
+"""What the prepare notebooks show: boxes on images, objects close by, annotators at odds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sightbook.detection.labels.annotations import Annotations, Box, ImageRecord
 from sightbook.detection.labels.consensus import Consensus
 from sightbook.detection.labels.statistics import box_sides, copies
-from sightbook.detection.metrics.show import draw_boxes, load_picture
+from sightbook.detection.metrics.show import draw_boxes, load_image
 from sightbook.figures import plots
 from sightbook.figures.browser import Browser
 from sightbook.figures.style import MUTED, PALETTE, WRONG, Plot, empty_plot, style_axes
@@ -29,7 +29,7 @@ _CROP = 160
 """Side of an object's picture."""
 
 
-def pictures(annotations: Annotations, count: int = 8) -> Browser:
+def images(annotations: Annotations, count: int = 8) -> Browser:
     """Leaf through pictures with their boxes; the static twin shows some, clean ones among them."""
     colors = _colors(annotations)
     chosen = _mixed(annotations, count)
@@ -121,7 +121,7 @@ def duplicates(annotations: Annotations) -> Table:
     """Pictures that lie there several times under other names, and how many boxes each has."""
     rows = [
         {
-            "picture": group[0].name,
+            "image": group[0].name,
             "is also": ", ".join(record.name for record in group[1:]),
             "boxes": ", ".join(str(len(record.boxes)) for record in group),
         }
@@ -131,12 +131,12 @@ def duplicates(annotations: Annotations) -> Table:
 
 
 def fallen_out(agreed: Consensus, count: int = 9) -> Plot:
-    """Pictures on which labellers differ: what was kept in green, what fell out in red, dashed."""
+    """Pictures on which annotators differ: what was kept in green, what fell out in red, dashed."""
     names = list(dict.fromkeys(gone.name for gone in agreed.fallen_out))
     records = [record for record in agreed.annotations.records if record.name in set(names)]
     records = spread(records, count)
     if not records:
-        return empty_plot("the labellers agree on every object")
+        return empty_plot("the annotators agree on every object")
     small = [_small(record) for record in records]
     plot = plots.image_grid(
         [image for image, _ in small], [record.name for record in records], columns=3, width=13
@@ -146,7 +146,7 @@ def fallen_out(agreed: Consensus, count: int = 9) -> Plot:
         scale = image.shape[1] / record.width
         for gone in agreed.fallen_out:
             if gone.name == record.name:
-                named = replace(gone.box, label=f"{gone.box.label}: {', '.join(gone.labellers)}")
+                named = replace(gone.box, label=f"{gone.box.label}: {', '.join(gone.annotators)}")
                 draw_boxes(ax, [_scaled(named, scale)], WRONG, dashed=True)
     return plot
 
@@ -180,7 +180,7 @@ def _title(record: ImageRecord) -> str:
 
 def _small(record: ImageRecord) -> tuple[Image, ImageRecord]:
     """The picture at no more than `_SHOWN` pixels, and its boxes in these pixels."""
-    image = load_picture(record)
+    image = load_image(record)
     scale = min(1.0, _SHOWN / max(image.shape[:2]))
     if scale == 1:
         return image, record
@@ -200,7 +200,7 @@ def _scaled(box: Box, scale: float) -> Box:
 
 def crop_around(record: ImageRecord, box: Box, room: float = 2.2) -> tuple[Image, Box]:
     """A square around a box, `room` times as large, and the box within it."""
-    image = load_picture(record)
+    image = load_image(record)
     side = max(room * max(box.width, box.height), 24.0)
     scale = _CROP / side
     x, y = (box.xyxy[0] + box.xyxy[2]) / 2, (box.xyxy[1] + box.xyxy[3]) / 2

@@ -54,15 +54,15 @@ def class_table(annotations: Annotations) -> Table:
     """
     rows = []
     for label in annotations.labels:
-        areas, pictures = [], 0
+        areas, images = [], 0
         for record in annotations.records:
             own = [box.area for box in record.boxes if box.label == label and not box.crowd]
             areas += own
-            pictures += bool(own)
-        row = {"class": label, "boxes": len(areas), "pictures": pictures}
+            images += bool(own)
+        row = {"class": label, "boxes": len(areas), "images": images}
         row |= {name: sum(low <= area < high for area in areas) for name, low, high in SIZES}
         rows.append(row | {"median side": round(median(areas) ** 0.5, 1) if areas else ""})
-    rows.append({"class": "(clean)", "boxes": 0, "pictures": len(annotations.clean())})
+    rows.append({"class": "(clean)", "boxes": 0, "images": len(annotations.clean())})
     return Table(rows)
 
 

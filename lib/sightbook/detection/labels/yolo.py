@@ -30,7 +30,7 @@ def is_yolo(folder: Path) -> bool:
     )
 
 
-def read_yolo(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
+def read_yolo(folder: Path, images: ImageFinder, *, report: Report) -> Drafts:
     """Read a folder: ``images/`` and ``labels/`` of the same structure, or texts beside pictures.
 
     Classes are named by `names` in a YAML file, or by `classes.txt`; else they are called by their
@@ -38,7 +38,7 @@ def read_yolo(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
 
     Args:
         folder: the data set.
-        pictures: all of its pictures.
+        images: all of its pictures.
         report: takes rows that cannot be read and classes without a name.
     """
     labels = _class_names(folder, report)
@@ -46,10 +46,10 @@ def read_yolo(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
     for file in _label_files(folder):
         by_stem.setdefault(file.stem, []).append(file)
     drafts, used, numbers = [], set(), set()
-    for picture in pictures.files:
-        found = _labels_of(picture, by_stem.get(picture.stem, []))
-        name = pictures.name(picture)
-        draft = Draft((name,), found or picture, split=split_of(PurePosixPath(name)))
+    for image in images.files:
+        found = _labels_of(image, by_stem.get(image.stem, []))
+        name = images.name(image)
+        draft = Draft((name,), found or image, split=split_of(PurePosixPath(name)))
         if found is not None:
             used.add(found)
             draft.boxes = _rows(found, report)
@@ -72,10 +72,10 @@ def read_yolo(folder: Path, pictures: ImageFinder, *, report: Report) -> Drafts:
     return Drafts(drafts, labels)
 
 
-def _labels_of(picture: Path, files: list[Path]) -> Path | None:
+def _labels_of(image: Path, files: list[Path]) -> Path | None:
     """Of the label files called as the picture, the one in the matching folder."""
-    parts = picture.parent.parts
-    places = [picture.parent]
+    parts = image.parent.parts
+    places = [image.parent]
     for number in reversed(range(len(parts))):
         if parts[number] == "images":
             places.insert(0, Path(*parts[:number], LABELS, *parts[number + 1 :]))

@@ -26,19 +26,20 @@ ERRORS = ("missed", "false", "mislocated", "misclassed", "duplicate")
 
 
 @dataclass(frozen=True)
-class Fate:
+class MatchOutcome:
     """What became of a true box or of a detection.
 
     Attributes:
         box: the true box or the detection.
-        fate: of a detection ``correct`` or one of :data:`ERRORS` but ``missed``, or ``ignored`` in
-            a crowd; of a true box ``correct``, ``misclassed``, ``mislocated`` or ``missed``.
+        outcome: of a detection ``correct`` or one of :data:`ERRORS` but ``missed``, or
+            ``ignored`` in a crowd; of a true box ``correct``, ``misclassed``, ``mislocated`` or
+            ``missed``.
         other: the box at the other side that explains it.
         iou: of the two; 0 without another.
     """
 
     box: Box
-    fate: str
+    outcome: str
     other: Box | None = None
     iou: float = 0.0
 
@@ -48,8 +49,8 @@ class ImageErrors:
     """Fates on one image; those of detections from the most confident on."""
 
     record: ImageRecord
-    truths: tuple[Fate, ...]
-    detections: tuple[Fate, ...]
+    truths: tuple[MatchOutcome, ...]
+    detections: tuple[MatchOutcome, ...]
 
     @property
     def wrong(self) -> int:
@@ -95,9 +96,11 @@ def find_errors(
 
 def count_errors(errors: Sequence[ImageErrors]) -> dict[str, int]:
     """How many errors of each kind of :data:`ERRORS` there are."""
-    fates = Counter(fate.fate for image in errors for fate in image.detections)
-    fates["missed"] = sum(fate.fate == "missed" for image in errors for fate in image.truths)
-    return {name: fates[name] for name in ERRORS}
+    outcomes = Counter(outcome.outcome for image in errors for outcome in image.detections)
+    outcomes["missed"] = sum(
+        outcome.outcome == "missed" for image in errors for outcome in image.truths
+    )
+    return {name: outcomes[name] for name in ERRORS}
 
 
 def confusion_matrix(errors: Sequence[ImageErrors], labels: Sequence[str]) -> NDArray[np.int64]:
@@ -114,15 +117,15 @@ def confusion_matrix(errors: Sequence[ImageErrors], labels: Sequence[str]) -> ND
     matrix = np.zeros((background + 1, background + 1), np.int64)
     for image in errors:
         told: set[int] = set()
-        for fate in image.truths:
+        for outcome in image.truths:
             column = background
-            if fate.fate in ("correct", "misclassed") and fate.other is not None:
-                column = place[fate.other.label]
-                told.add(id(fate.other))
-            matrix[place[fate.box.label], column] += 1
-        for fate in image.detections:
-            if fate.fate != "ignored" and id(fate.box) not in told:
-                matrix[background, place[fate.box.label]] += 1
+            if outcome.outcome in ("correct", "misclassed") and outcome.other is not None:
+                column = place[outcome.other.label]
+                told.add(id(outcome.other))
+            matrix[place[outcome.box.label], column] += 1
+        for outcome in image.detections:
+            if outcome.outcome != "ignored" and id(outcome.box) not in told:
+                matrix[background, place[outcome.box.label]] += 1
     return matrix
 
 
@@ -135,32 +138,32 @@ def _image_errors(record: ImageRecord, found: Sequence[Box], iou: float) -> Imag
     same = np.array([[d.label == t.label for t in truths] for d in detections], bool)
     same = same.reshape(len(detections), len(truths))
     own, foreign = np.where(same, overlap, 0.0), np.where(same, 0.0, overlap)
-    fates: list[Fate | None] = [None] * len(detections)
-    told: dict[int, Fate] = {}
+    outcomes: list[MatchOutcome | None] = [None] * len(detections)
+    told: dict[int, MatchOutcome] = {}
     for k, box in enumerate(detections):
         free = np.array([t not in told for t in range(len(truths))], bool)
         t, reached = _best(np.where(free, own[k], 0.0))
         if reached >= iou:
-            fates[k] = Fate(box, "correct", truths[t], reached)
-            told[t] = Fate(truths[t], "correct", box, reached)
+            outcomes[k] = MatchOutcome(box, "correct", truths[t], reached)
+            told[t] = MatchOutcome(truths[t], "correct", box, reached)
     # Only once all are found can be said which boxes are left to be explained by an error.
     for k, box in enumerate(detections):
-        if fates[k] is None:
-            fates[k] = _error(box, truths, own[k], foreign[k], iou)
+        if outcomes[k] is None:
+            outcomes[k] = _error(box, truths, own[k], foreign[k], iou)
             if any(c.label == box.label and crowded[k, n] >= iou for n, c in enumerate(crowds)):
-                fates[k] = Fate(box, "ignored")
+                outcomes[k] = MatchOutcome(box, "ignored")
     for kind, near in (("misclassed", foreign), ("mislocated", own)):
-        for k, fate in enumerate(fates):
-            if fate is None or fate.fate != kind:
+        for k, outcome in enumerate(outcomes):
+            if outcome is None or outcome.outcome != kind:
                 continue
             free = np.array([t not in told for t in range(len(truths))], bool)
             t, reached = _best(np.where(free, near[k], 0.0))
             if reached >= (iou if kind == "misclassed" else NEARBY):
-                told[t] = Fate(truths[t], kind, fate.box, reached)
+                told[t] = MatchOutcome(truths[t], kind, outcome.box, reached)
     return ImageErrors(
         record,
-        tuple(told.get(t, Fate(box, "missed")) for t, box in enumerate(truths)),
-        tuple(fate for fate in fates if fate is not None),
+        tuple(told.get(t, MatchOutcome(box, "missed")) for t, box in enumerate(truths)),
+        tuple(outcome for outcome in outcomes if outcome is not None),
     )
 
 
@@ -170,15 +173,15 @@ def _error(
     own: NDArray[np.float64],
     foreign: NDArray[np.float64],
     iou: float,
-) -> Fate:
+) -> MatchOutcome:
     (mine, reached), (other, touched) = _best(own), _best(foreign)
     if reached >= iou:
-        return Fate(box, "duplicate", truths[mine], reached)
+        return MatchOutcome(box, "duplicate", truths[mine], reached)
     if touched >= iou:
-        return Fate(box, "misclassed", truths[other], touched)
+        return MatchOutcome(box, "misclassed", truths[other], touched)
     if reached >= NEARBY:
-        return Fate(box, "mislocated", truths[mine], reached)
-    return Fate(box, "false")
+        return MatchOutcome(box, "mislocated", truths[mine], reached)
+    return MatchOutcome(box, "false")
 
 
 def _best(overlaps: NDArray[np.float64]) -> tuple[int, float]:

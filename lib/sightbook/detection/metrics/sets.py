@@ -44,7 +44,7 @@ class Sets:
         return [
             {
                 "pictures of": name,
-                "pictures": len(part.records),
+                "images": len(part.records),
                 "clean": len(part.clean()),
                 "groups": len({record.group for record in part.records if record.group}),
                 **part.counts(),
@@ -99,8 +99,8 @@ def evaluation_sets(
     if data == "synthetic":
         if params.seed == trained.seed:
             raise ParameterError(f"seed {params.seed}: its pictures were trained on; take another")
-        found = draw(params.pictures * (2 if calibrate else 1))
-        return _generated(found, params.pictures, labels)
+        found = draw(params.synthetic_images * (2 if calibrate else 1))
+        return _generated(found, params.synthetic_images, labels)
     own = trained.data != "synthetic" and resolve_path(data) == resolve_path(trained.data)
     images = params.images or (trained.images if own else "")
     found = read_labels(
@@ -131,7 +131,7 @@ def evaluation_sets(
         raise DataError(f"{data}: has no pictures of part {part!r}, but {counts}")
     calibration = splits["validation"] if calibrate and _some(splits, "validation") else None
     where = Path(data).name
-    return Sets(_limited(test, params.max_pictures), calibration, f"{where}, {part}")
+    return Sets(_limited(test, params.max_images), calibration, f"{where}, {part}")
 
 
 def splits_of(found: Annotations, recorded: Mapping[str, str]) -> dict[str, Annotations]:

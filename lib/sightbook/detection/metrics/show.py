@@ -17,8 +17,8 @@ from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.coco import ALL, CONFIDENCES, RECALLS, BoxEvaluation
 from sightbook.detection.metrics.errors import (
     ERRORS,
-    Fate,
     ImageErrors,
+    MatchOutcome,
     confusion_matrix,
     count_errors,
 )
@@ -41,7 +41,7 @@ from sightbook.metrics.intervals import wilson
 Image = NDArray[np.uint8]
 Load = Callable[[ImageRecord], Image]
 
-FATES = {
+OUTCOMES = {
     "correct": PALETTE[2],
     "missed": WRONG,
     "false": PALETTE[3],
@@ -61,7 +61,7 @@ SIDES = (0, 8, 16, 32, 64, 96, float("inf"))
 """Borders of the groups of box sizes: the root of the box's area, pixels."""
 
 
-def load_picture(record: ImageRecord) -> Image:
+def load_image(record: ImageRecord) -> Image:
     """The record's picture, or a grey one where there is none to be read."""
     try:
         if record.image is not None:
@@ -165,16 +165,16 @@ def error_kinds(errors: Sequence[ImageErrors]) -> Plot:
 
 def recall_by_size(errors: Sequence[ImageErrors]) -> Plot:
     """Share of the true boxes found, by their size, with 95 % intervals (Wilson)."""
-    fates = [fate for image in errors for fate in image.truths]
-    if not fates:
+    outcomes = [outcome for image in errors for outcome in image.truths]
+    if not outcomes:
         return empty_plot("no true boxes")
-    groups = np.digitize([fate.box.area**0.5 for fate in fates], SIDES) - 1
+    groups = np.digitize([outcome.box.area**0.5 for outcome in outcomes], SIDES) - 1
     shares, intervals, counts = {}, {}, {}
     for group in np.unique(groups).tolist():
-        mine = [f for f, place in zip(fates, groups, strict=True) if place == group]
+        mine = [f for f, place in zip(outcomes, groups, strict=True) if place == group]
         low, high = SIDES[group], SIDES[group + 1]
         name = f"{low:g}–{high:g} px" if np.isfinite(high) else f"{low:g} px and more"
-        hits = sum(fate.fate == "correct" for fate in mine)
+        hits = sum(outcome.outcome == "correct" for outcome in mine)
         shares[name], counts[name] = hits / len(mine), len(mine)
         intervals[name] = wilson(hits, len(mine))
     title = "true boxes found, by the root of their area"
@@ -186,33 +186,33 @@ def worst_images(
     count: int = 6,
     *,
     columns: int = 3,
-    load: Load = load_picture,
+    load: Load = load_image,
 ) -> Plot:
     """The images with most errors, each box in the colour of its fate; see `fates`."""
     worst = sorted(errors, key=lambda image: -image.wrong)[:count]
-    return fates([image for image in worst if image.wrong], columns=columns, load=load)
+    return outcomes([image for image in worst if image.wrong], columns=columns, load=load)
 
 
-def fates(errors: Sequence[ImageErrors], *, columns: int = 3, load: Load = load_picture) -> Plot:
+def outcomes(errors: Sequence[ImageErrors], *, columns: int = 3, load: Load = load_image) -> Plot:
     """Images with what became of their boxes: detections drawn through, missed boxes dashed."""
     if not errors:
         return empty_plot("no image with an error")
     plot, axes = image_axes([image.record for image in errors], columns)
     for ax, image in zip(axes, errors, strict=True):
-        right = sum(fate.fate == "correct" for fate in image.truths)
+        right = sum(outcome.outcome == "correct" for outcome in image.truths)
         wrong = f"{image.wrong} error{'' if image.wrong == 1 else 's'}"
         # what counts comes first: long names are cut
         title = f"{right} of {len(image.truths)} found, {wrong}: {image.record.name}"
         show_record(ax, image.record, title, load, columns)
-        known = [fate for fate in image.detections if fate.fate in FATES]
-        known.sort(key=lambda fate: -(fate.box.score or 0.0))
-        for place, fate in enumerate(known):
-            draw_boxes(ax, [_told(fate)], FATES[fate.fate], named=place < NAMED)
-        missed = [f.box for f in image.truths if f.fate == "missed"]
-        draw_boxes(ax, missed, FATES["missed"], dashed=True)
+        known = [outcome for outcome in image.detections if outcome.outcome in OUTCOMES]
+        known.sort(key=lambda outcome: -(outcome.box.score or 0.0))
+        for place, outcome in enumerate(known):
+            draw_boxes(ax, [_told(outcome)], OUTCOMES[outcome.outcome], named=place < NAMED)
+        missed = [f.box for f in image.truths if f.outcome == "missed"]
+        draw_boxes(ax, missed, OUTCOMES["missed"], dashed=True)
     handles = [
         Line2D([], [], color=color, lw=2, ls="--" if name == "missed" else "-", label=name)
-        for name, color in FATES.items()
+        for name, color in OUTCOMES.items()
         if name == "correct" or name in ERRORS
     ]
     plot.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
@@ -241,11 +241,11 @@ def _name_box(ax: Axes, box: Box, color: str) -> None:
     )
 
 
-def _told(fate: Fate) -> Box:
+def _told(outcome: MatchOutcome) -> Box:
     """A detection's box that says of which class the true one is, where that is another."""
-    if fate.fate != "misclassed" or fate.other is None:
-        return fate.box
-    return replace(fate.box, label=f"{fate.box.label} (is {fate.other.label})")
+    if outcome.outcome != "misclassed" or outcome.other is None:
+        return outcome.box
+    return replace(outcome.box, label=f"{outcome.box.label} (is {outcome.other.label})")
 
 
 def _colors(result: BoxEvaluation) -> list[tuple[str, str]]:

@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 from sightbook.data.images import encode_image
 from sightbook.detection.labels.annotations import Annotations, Box
 from sightbook.detection.metrics.scoring import Found
-from sightbook.detection.training.loader import ValidationPictures
+from sightbook.detection.training.loader import ValidationImages
 from sightbook.runs.files import atomic_file, write_atomic
 from sightbook.runs.run import Run
 
 TRUE, FOUND = (40, 170, 90), (214, 60, 40)
 
 
-def leave_behind(
+def dump_epoch(
     run: Run,
     epoch: int,
     truth: Annotations,
     found: Found,
-    pictures: ValidationPictures,
+    images: ValidationImages,
     count: int,
 ) -> Path:
     """Write all of it for an epoch; written again after a resume, it is the same.
@@ -43,7 +43,7 @@ def leave_behind(
         epoch: counted from 1.
         truth: of the validation pictures.
         found: on them.
-        pictures: the validation pictures.
+        images: the validation pictures.
         count: how many of them to draw, the first ones.
 
     Returns:
@@ -65,7 +65,7 @@ def leave_behind(
     ]
     write_atomic(folder / f"predictions_{epoch}.txt", json.dumps(rows, indent=1) + "\n")
     for index, record in enumerate(truth.records[:count]):
-        drawn = pictures.picture(index).copy()
+        drawn = images.image(index).copy()
         surest = [box for box in found[record.name] if (box.score or 0) >= 0.25]
         _draw(drawn, record.boxes, TRUE)
         _draw(drawn, surest, FOUND)

@@ -61,7 +61,7 @@ class Variation:
     crop: int = 0
 
 
-class TrainingPictures(Dataset):
+class TrainingImages(Dataset):
     """Pictures to train on, varied anew in every epoch.
 
     Item i of an epoch follows from (seed, epoch, i) alone. Of labelled pictures alone an epoch has
@@ -168,7 +168,7 @@ class TrainingPictures(Dataset):
         raise ImageError(str(self.records[number].image), "none of the pictures can be read")
 
 
-class ValidationPictures(Dataset):
+class ValidationImages(Dataset):
     """Pictures as they are, with the numbers of their records."""
 
     def __init__(self, records: Sequence[ImageRecord], drawn: Sequence[Image] = ()) -> None:
@@ -180,9 +180,9 @@ class ValidationPictures(Dataset):
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"image": _tensor(self.picture(index)), "index": index}
+        return {"image": _tensor(self.image(index)), "index": index}
 
-    def picture(self, index: int) -> Image:
+    def image(self, index: int) -> Image:
         """Pixels of a record, uint8 RGB ``[H, W, 3]``."""
         if self.drawn:
             return self.drawn[index]
@@ -191,7 +191,7 @@ class ValidationPictures(Dataset):
         return open_image(file)
 
 
-def collate_pictures(items: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def collate_images(items: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """A batch is a list of each: pictures differ in size."""
     return {name: [item[name] for item in items] for name in items[0]}
 

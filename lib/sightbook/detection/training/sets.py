@@ -19,8 +19,8 @@ from sightbook.detection.training.augment import Mirror
 from sightbook.detection.training.loader import (
     Draw,
     Generator,
-    TrainingPictures,
-    ValidationPictures,
+    TrainingImages,
+    ValidationImages,
     Variation,
     canvas_for,
 )
@@ -53,8 +53,8 @@ class DetectionSets:
         folds: of a cross-validation, the sets of each fold; these are the first's.
     """
 
-    train: TrainingPictures
-    validation: ValidationPictures
+    train: TrainingImages
+    validation: ValidationImages
     truth: Annotations
     sides: Sides
     counts: dict[str, int]
@@ -83,7 +83,7 @@ def detection_sets(params: TrainDetector, generator: Generator, mirror: Mirror) 
             groups than folds.
     """
     if params.data == "synthetic":
-        return _drawn_sets(params, generator, mirror)
+        return _synthetic_sets(params, generator, mirror)
     skipped = Skipped(params.max_bad)
     parts = _read(params, skipped)
     if params.folds:
@@ -154,7 +154,7 @@ def _own_sets(
     everything = [record for part in parts.values() for record in part.records]
     return DetectionSets(
         _training(params, train.records, draw, train.labels, shapes, mirror, skipped),
-        ValidationPictures(truth.records),
+        ValidationImages(truth.records),
         truth,
         _sides(train.records, params.size),
         {
@@ -170,26 +170,26 @@ def _own_sets(
     )
 
 
-def _drawn_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> DetectionSets:
+def _synthetic_sets(params: TrainDetector, generator: Generator, mirror: Mirror) -> DetectionSets:
     draw, labels = generator.seeded(params.seed), generator.labels
     unseen = generator.seeded(params.seed + VALIDATION_SEED)
-    kept = [unseen(index) for index in range(params.validation_pictures)]
+    kept = [unseen(index) for index in range(params.validation_images)]
     records = [record for _, record in kept]
     truth = Annotations(tuple(records), labels)
     samples = [draw(index)[1] for index in range(SAMPLED)] if params.anchors == "data" else records
     shapes = [(record.width, record.height) for record in records]
     if not any(record.boxes for record in records):
         raise ParameterError(
-            f"validation_pictures: none of {params.validation_pictures} has an object; raise it"
+            f"validation_pictures: none of {params.validation_images} has an object; raise it"
         )
     skipped = Skipped(params.max_bad)
     return DetectionSets(
         _training(params, [], draw, labels, shapes, mirror, skipped),
-        ValidationPictures(records, [image for image, _ in kept]),
+        ValidationImages(records, [image for image, _ in kept]),
         truth,
         _sides(samples, params.size),
         {
-            "train": params.pictures,
+            "train": params.synthetic_images,
             "validation": len(records),
             "validation_clean": len(truth.clean()),
         },
@@ -205,7 +205,7 @@ def _training(
     shapes: list[tuple[int, int]],
     mirror: Mirror,
     skipped: Skipped,
-) -> TrainingPictures:
+) -> TrainingImages:
     variation = Variation(
         canvas_for(shapes, params.size, mirror in ("all", "turns")),
         (params.scale_min, params.scale_max),
@@ -215,13 +215,13 @@ def _training(
         params.mosaic,
         params.crop,
     )
-    return TrainingPictures(
+    return TrainingImages(
         records,
         draw,
         labels,
         variation,
         masks=params.has_masks,
-        count=params.pictures,
+        count=params.synthetic_images,
         own_share=params.own_share,
         seed=params.seed,
         skipped=skipped,

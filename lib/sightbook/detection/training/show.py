@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from sightbook.detection.labels.annotations import Box, ImageRecord
 from sightbook.detection.metrics.errors import find_errors
-from sightbook.detection.metrics.show import draw_boxes, fates
+from sightbook.detection.metrics.show import draw_boxes, outcomes
 from sightbook.detection.models.anchors import Anchors, best_overlap
 from sightbook.detection.models.config import RATIOS, DetectorConfig
 from sightbook.detection.models.rcnn import Detector, anchor_levels
 from sightbook.detection.params import TrainDetector
-from sightbook.detection.training.loader import TrainingPictures
+from sightbook.detection.training.loader import TrainingImages
 from sightbook.detection.training.sets import DetectionSets
 from sightbook.detection.training.train import data_anchors, detect
 from sightbook.figures import plots
@@ -27,7 +27,7 @@ SURE = 0.5
 """Detections below it are left out of pictures."""
 
 
-def examples(data: TrainingPictures, count: int = 8, columns: int = 4) -> Plot:
+def examples(data: TrainingImages, count: int = 8, columns: int = 4) -> Plot:
     """Pictures as training gets them, with the boxes and outlines that it is to find."""
     places = np.linspace(0, len(data) - 1, min(count, len(data))).round().astype(int).tolist()
     rows = -(-len(places) // columns)
@@ -88,16 +88,16 @@ def found(detector: Detector, sets: DetectionSets, count: int = 6) -> Plot:
     chosen = {int(place): sets.truth.records[int(place)] for place in places.round()}
     with evaluating(detector):
         seen = {
-            record.name: detect(detector, sets.validation.picture(place), sets.labels, masks=True)
+            record.name: detect(detector, sets.validation.image(place), sets.labels, masks=True)
             for place, record in chosen.items()
         }
     names = {record.name: place for place, record in chosen.items()}
 
     def load(record: ImageRecord) -> NDArray[np.uint8]:
-        return sets.validation.picture(names[record.name])
+        return sets.validation.image(names[record.name])
 
     truth = sets.truth.with_records(chosen.values())
-    return fates(find_errors(truth, seen, confidence=SURE), load=load)
+    return outcomes(find_errors(truth, seen, confidence=SURE), load=load)
 
 
 def learning(run: Path) -> Plot:

@@ -29,8 +29,8 @@ from sightbook.detection.models.rcnn import (
     use_anchors,
 )
 from sightbook.detection.params import TrainDetector
-from sightbook.detection.training.epoch_dump import leave_behind
-from sightbook.detection.training.loader import collate_pictures
+from sightbook.detection.training.epoch_dump import dump_epoch
+from sightbook.detection.training.loader import collate_images
 from sightbook.detection.training.sets import SPLITS_FILE, DetectionSets
 from sightbook.inference.models import find_model
 from sightbook.runs.files import write_json
@@ -66,7 +66,7 @@ def train_detector(
     if sets.folds:
         return cross_validate(params, run, task, sets.folds)
     if is_first_process():
-        run.record(dataset=sets.fingerprint, pictures=sets.counts, classes=list(sets.labels))
+        run.record(dataset=sets.fingerprint, images=sets.counts, classes=list(sets.labels))
         write_json(run.path / SPLITS_FILE, sets.splits)
     result = train_on(params, run, task, sets)
     if is_first_process():
@@ -138,7 +138,7 @@ def train_on(
         sets.validation,
         run,
         params,
-        collate=collate_pictures,
+        collate=collate_images,
         monitor="validation/AP",
         mode="max",
     )
@@ -201,19 +201,19 @@ class DetectionTask(Task):
     run: Run | None = None
     """Where an epoch's leavings go; set by `train_on`."""
 
-    def __init__(self, detector: Detector, sets: DetectionSets, leavings: int = 0) -> None:
+    def __init__(self, detector: Detector, sets: DetectionSets, epoch_dumps: int = 0) -> None:
         """Take a detector and what to validate it on.
 
         Args:
             detector: a `Detector`, or a module of your own that takes pictures and targets and
                 answers as torchvision's do.
             sets: has the validation pictures.
-            leavings: pictures to draw after each epoch; 0 leaves nothing.
+            epoch_dumps: pictures to draw after each epoch; 0 leaves nothing.
         """
         super().__init__()
         # Convolutions run a good deal faster this way, on a CPU and on a GPU.
         self.detector = detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.leavings = leavings
+        self.epoch_dumps = epoch_dumps
         self.found: dict[str, list[Box]] = {}
         # on batches of clean pictures alone D-FINE does without its denoising queries
         config = getattr(detector, "config", None)
@@ -222,7 +222,7 @@ class DetectionTask(Task):
 
     def validate_on(self, sets: DetectionSets) -> None:
         """Take other pictures to validate on, and their truth."""
-        self.pictures = sets.validation
+        self.images = sets.validation
         self.truth = sets.truth
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -282,16 +282,16 @@ class DetectionTask(Task):
 
     def on_train_epoch_end(self) -> None:
         """Leave behind what was asked for; the recorder has saved the epoch by now."""
-        if self.leavings and self.run is not None and is_first_process():
+        if self.epoch_dumps and self.run is not None and is_first_process():
             epoch = self.current_epoch + 1
-            leave_behind(self.run, epoch, self.truth, self.found, self.pictures, self.leavings)
+            dump_epoch(self.run, epoch, self.truth, self.found, self.images, self.epoch_dumps)
 
     def find_all(self) -> dict[str, list[Box]]:
         """What the detector, as it now is, finds on all validation pictures."""
         found = {}
         with evaluating(self.detector):
             for index, record in enumerate(self.truth.records):
-                pixels = self.pictures[index]["image"].to(self.device).float() / 255
+                pixels = self.images[index]["image"].to(self.device).float() / 255
                 found[record.name] = boxes_of(self.detector([pixels])[0], self.truth.labels)
         return found
 
@@ -380,7 +380,7 @@ def held_out_report(
     found = {name: boxes for _, part in folds for name, boxes in part.items()}
     units = [record.group or record.name for record in records]
     report: dict[str, Any] = {
-        "pictures": len(records),
+        "image_count": len(records),
         "groups": len(set(units)),
         "folds": len(folds),
         "boxes": evaluate_boxes(truth, found, resamples=resamples, units=units).metrics,

@@ -234,10 +234,8 @@ def views_of(
     members = store.members()
     for row, label in enumerate(labels):
         rng = np.random.default_rng([seed, *store.names[label].encode(), row % per_class])
-        picture = members[label][row % per_class % len(members[label])]
-        views[row] = render_view(
-            store.pixels[picture], float(store.aspects[picture]), rng, level, size
-        )
+        image = members[label][row % per_class % len(members[label])]
+        views[row] = render_view(store.pixels[image], float(store.aspects[image]), rng, level, size)
     return views, labels
 
 
@@ -407,9 +405,9 @@ def _through_a_camera(view: Image, rng: np.random.Generator, s: ViewSettings) ->
 def _shake(length: float, direction: int) -> NDArray[np.float32]:
     """Kernel of a straight movement of `length` pixels in one of 12 directions."""
     half = math.ceil(length / 2)
-    picture = np.zeros((2 * half + 1, 2 * half + 1, 3), np.uint8)
-    picture[half, half] = 255
-    spread = degrade.motion_blur(picture, max(length, 1.01), direction * 15.0)[..., 0]
+    image = np.zeros((2 * half + 1, 2 * half + 1, 3), np.uint8)
+    image[half, half] = 255
+    spread = degrade.motion_blur(image, max(length, 1.01), direction * 15.0)[..., 0]
     kernel = spread.astype(np.float32)
     return kernel / kernel.sum()
 

@@ -47,7 +47,7 @@ def validate(
         if first != record.where:
             report.error("duplicate file_name", record.where, f"{name} stands in {first} already")
         _check_truth(record, alphabet, report)
-        size = _check_picture(record, min_side, report)
+        size = _check_image(record, min_side, report)
         _check_quads(record, size, report)
     return report
 
@@ -116,7 +116,7 @@ def _check_zone(zone: Any, name: str, where: str, report: Report) -> None:
         )
 
 
-def _check_picture(record: Record, min_side: int, report: Report) -> tuple[int, int] | None:
+def _check_image(record: Record, min_side: int, report: Report) -> tuple[int, int] | None:
     if not record.path.is_file():
         report.error("missing file", record.where, f"{record.file_name} is not at {record.path}")
         return None

@@ -59,7 +59,7 @@ def training_documents(params: TrainDonut) -> Documents:
 
 
 @dataclass
-class DocumentPictures:
+class DocumentImages:
     """Grey pictures and line corners of records, opened when asked for.
 
     A picture that cannot be read is reported in `skipped` and the next readable one stands in.

@@ -1,4 +1,4 @@
-"""The page road's data: whole picture in, token sequence out, as Donut trains (Kim et al. 2022).
+"""The page pipeline's data: whole image in, token sequence out, as Donut trains (Kim et al. 2022).
 
 The data set is a plain map-style class of numpy arrays; PyTorch's loader takes it as it is.
 :func:`prepare_page` is also what prediction uses, so nothing here imports torch.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 PAGE = "page"
-"""Folder of a run in which the page road's model lies."""
+"""Folder of a run in which the page pipeline's model lies."""
 
 _NEEDED = {"tokens", "plain", "space", "preprocessing", "unknown"}
 _START, _END = re.compile(r"<s_([^<>/\s]+)>"), re.compile(r"</s_([^<>/\s]+)>")
@@ -120,10 +120,10 @@ class PagePredictor:
         self.encoder = onnx.session(self.folder / MODEL, threads)
         session = onnx.session(self.folder / DECODER, threads)
         self.facts = onnx.metadata(session)
-        road = self.facts.get("road")
-        if road != PAGE:
+        pipeline = self.facts.get("pipeline", self.facts.get("road"))
+        if pipeline != PAGE:
             raise ValueError(
-                f"{self.folder}: its model reads {road or 'no known'} pictures, not pages"
+                f"{self.folder}: its model reads {pipeline or 'no known'} pictures, not pages"
             )
         if _NEEDED - self.facts.keys():
             lacking = ", ".join(sorted(_NEEDED - self.facts.keys()))

@@ -1,4 +1,4 @@
-"""Tokenizers of the page road: one token a character, and repairs to those that are not.
+"""Tokenizers of the page pipeline: one token a character, and repairs to those that are not.
 
 Foreign tokenizers are tuned to running text; a machine-readable zone is not. What matters here is
 that every character comes back exactly as it went in.

@@ -1,4 +1,4 @@
-"""Training the page road: whole picture in, token sequence out, as Donut's authors train.
+"""Training the page pipeline: whole picture in, token sequence out, as Donut's authors train.
 
 What the answers look like is read off the data, see :mod:`sightbook.donut.page.notation`.
 """

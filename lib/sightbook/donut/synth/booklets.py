@@ -9,7 +9,7 @@ from sightbook.donut.synth.plans import Plan
 from sightbook.synth.lettering import ink_at
 
 
-def draw_surroundings(rng: np.random.Generator, sheet: Sheet, plan: Plan) -> None:
+def draw_background(rng: np.random.Generator, sheet: Sheet, plan: Plan) -> None:
     """Everything on the sheet that is not the data page: other pages, the cover's rim, the fold."""
     k = sheet.scale
     x0, y0, x1, y1 = plan.page

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightbook.donut.synth import wording
-from sightbook.donut.synth.booklets import draw_surroundings
+from sightbook.donut.synth.booklets import draw_background
 from sightbook.donut.synth.details import (
     Box,
     FieldRow,
@@ -33,7 +33,7 @@ from sightbook.donut.synth.details import (
 from sightbook.donut.synth.guilloches import random_emblem, security_paper
 from sightbook.donut.synth.papers import barcode, chip, draw_paper
 from sightbook.donut.synth.plans import Plan
-from sightbook.synth.lettering import Picture, TextLayer, ink, ink_at
+from sightbook.synth.lettering import LoadedImage, TextLayer, ink, ink_at
 
 
 def draw_design(
@@ -42,7 +42,7 @@ def draw_design(
     lines: Sequence[str],
     fields: Mapping[str, str],
     scale: float,
-) -> tuple[Picture, npt.NDArray[np.float32]]:
+) -> tuple[LoadedImage, npt.NDArray[np.float32]]:
     """Draw a planned document.
 
     Args:
@@ -67,7 +67,7 @@ def draw_design(
         image, scale, TextLayer(width, height, style.condense),
         TextLayer(width, height, style.condense),
     )  # fmt: skip
-    draw_surroundings(rng, sheet, plan)
+    draw_background(rng, sheet, plan)
     if plan.twin:
         _both_sides(rng, sheet, style, plan, plan.twin, fields)
     draw = {

@@ -13,7 +13,7 @@ from sightbook.donut.synth.portraits import draw_portrait, draw_signature
 from sightbook.donut.synth.printing import print_lines
 from sightbook.synth.lettering import (
     Colour,
-    Picture,
+    LoadedImage,
     TextLayer,
     font,
     ink,
@@ -35,7 +35,7 @@ class Sheet:
         values: personalised print.
     """
 
-    image: Picture
+    image: LoadedImage
     scale: float
     labels: TextLayer
     values: TextLayer
@@ -181,7 +181,7 @@ def print_zone(
     return (printed.line_quads + np.array([x, y], np.float32)).astype(np.float32)
 
 
-def place_portrait(rng: np.random.Generator, sheet: Sheet, box: Box, sex: str) -> Picture:
+def place_portrait(rng: np.random.Generator, sheet: Sheet, box: Box, sex: str) -> LoadedImage:
     """Draw the portrait into ``box`` and return it, for ghosts of it elsewhere."""
     portrait = draw_portrait(rng, sex)
     if rng.random() < 0.3:  # engraved: grey
@@ -202,7 +202,7 @@ def place_portrait(rng: np.random.Generator, sheet: Sheet, box: Box, sex: str) -
 
 
 def place_ghost(
-    rng: np.random.Generator, sheet: Sheet, portrait: Picture, x: float, y: float, width: float
+    rng: np.random.Generator, sheet: Sheet, portrait: LoadedImage, x: float, y: float, width: float
 ) -> None:
     """A small pale second copy of the portrait."""
     size = (max(2, round(width * sheet.scale)), max(2, round(width * 1.25 * sheet.scale)))
@@ -228,7 +228,7 @@ def place_signature(rng: np.random.Generator, sheet: Sheet, box: Box) -> None:
     ink_at(sheet.image, mask, x0, y0, (25, 25, int(rng.integers(30, 110))))
 
 
-def rotated_word(text: str, face: str, size: float, angle: float) -> Picture:
+def rotated_word(text: str, face: str, size: float, angle: float) -> LoadedImage:
     """Coverage of one word turned by ``angle`` degrees, cut to its bounding box."""
     length = font(face, size).getlength(text)
     layer = TextLayer(round(length + size), round(size * 1.5))

@@ -88,7 +88,7 @@ def render_document(
         kind=kind,
         lines=lines,
         type=text.type if text else None,
-        line_quads=scenes.to_picture(placement, scale, quads),
+        line_quads=scenes.to_image(placement, scale, quads),
         identity_fields=fields,
         rotation_degrees=placement.rotation,
         note=text.note if text else "",

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook.synth.lettering import Picture, TextLayer, ink, smooth_colours
+from sightbook.synth.lettering import LoadedImage, TextLayer, ink, smooth_colours
 
 _SHEETS = 36  # different guilloche sheets
 _EMBLEMS = 18  # different emblems
@@ -19,12 +19,12 @@ _WIDTH, _HEIGHT = 960, 680  # pixels a sheet is drawn at
 Points = npt.NDArray[np.float64]
 
 
-def _curve(mask: Picture, x: Points, y: Points, thick: int = 1, value: int = 255) -> None:
+def _curve(mask: LoadedImage, x: Points, y: Points, thick: int = 1, value: int = 255) -> None:
     points = np.round(np.stack([x, y], axis=1) * 16).astype(np.int32)
     cv2.polylines(mask, [points], False, value, thick, cv2.LINE_AA, 4)
 
 
-def _waves(rng: np.random.Generator, mask: Picture) -> None:
+def _waves(rng: np.random.Generator, mask: LoadedImage) -> None:
     """Families of sine lines whose amplitude swells and shrinks along the sheet."""
     x = np.linspace(0, _WIDTH, 260)
     for _ in range(int(rng.integers(1, 3))):
@@ -38,7 +38,9 @@ def _waves(rng: np.random.Generator, mask: Picture) -> None:
             _curve(mask, x, y)
 
 
-def _rosette(rng: np.random.Generator, mask: Picture, cx: float, cy: float, radius: float) -> None:
+def _rosette(
+    rng: np.random.Generator, mask: LoadedImage, cx: float, cy: float, radius: float
+) -> None:
     """Phase-shifted lobed rings, as a geometric lathe turns them."""
     angle = np.linspace(0, 2 * np.pi, 400)
     for ring in range(int(rng.integers(1, 4))):
@@ -50,7 +52,7 @@ def _rosette(rng: np.random.Generator, mask: Picture, cx: float, cy: float, radi
             _curve(mask, cx + r * np.cos(angle), cy + r * np.sin(angle))
 
 
-def _rosettes(rng: np.random.Generator, mask: Picture) -> None:
+def _rosettes(rng: np.random.Generator, mask: LoadedImage) -> None:
     for _ in range(int(rng.integers(2, 7))):
         x, y = rng.uniform(0, _WIDTH), rng.uniform(0, _HEIGHT)
         _rosette(rng, mask, x, y, rng.uniform(60, 300))
@@ -63,7 +65,7 @@ def _fields(rng: np.random.Generator) -> tuple[Points, Points, Points]:
     return x, y, relief.astype(np.float64)
 
 
-def _relief(rng: np.random.Generator, mask: Picture) -> None:
+def _relief(rng: np.random.Generator, mask: LoadedImage) -> None:
     """Parallel lines that bend over an invisible relief."""
     x, y, relief = _fields(rng)
     turn = rng.uniform(0, np.pi)
@@ -73,7 +75,7 @@ def _relief(rng: np.random.Generator, mask: Picture) -> None:
     np.maximum(mask, (lines * 255).astype(np.uint8), out=mask)
 
 
-def _rings(rng: np.random.Generator, mask: Picture) -> None:
+def _rings(rng: np.random.Generator, mask: LoadedImage) -> None:
     """Concentric lines round two centres, which beat against each other."""
     x, y, relief = _fields(rng)
     for _ in range(2):
@@ -83,7 +85,7 @@ def _rings(rng: np.random.Generator, mask: Picture) -> None:
         np.maximum(mask, (lines * 255).astype(np.uint8), out=mask)
 
 
-def _microtext(rng: np.random.Generator, mask: Picture) -> None:
+def _microtext(rng: np.random.Generator, mask: LoadedImage) -> None:
     """Rows of small repeated words."""
     words = ["SPECIMEN", "UNION", "REPUBLIC", "SECURITY", "DOCUMENT", "IDENTITY", "SAMPLE"]
     row = " ".join(words[i] for i in rng.integers(0, len(words), 3)) + " "
@@ -94,7 +96,7 @@ def _microtext(rng: np.random.Generator, mask: Picture) -> None:
     np.maximum(mask, layer.mask() // 2, out=mask)
 
 
-def _net(rng: np.random.Generator, mask: Picture) -> None:
+def _net(rng: np.random.Generator, mask: LoadedImage) -> None:
     """Two crossing families of bent diagonals."""
     x = np.linspace(-50, _WIDTH + 50, 120)
     bend = rng.uniform(5, 30)
@@ -107,7 +109,7 @@ _KINDS = (_waves, _relief, _rosettes, _net, _rings, _microtext)
 
 
 @lru_cache(maxsize=_SHEETS)
-def _sheet(key: int) -> Picture:
+def _sheet(key: int) -> LoadedImage:
     """Guilloche sheet number ``key`` (0.._SHEETS-1): coverage uint8 [680, 960]."""
     rng = np.random.default_rng([key, 0x6011])
     mask = np.zeros((_HEIGHT, _WIDTH), np.uint8)
@@ -117,14 +119,14 @@ def _sheet(key: int) -> Picture:
     return mask
 
 
-def random_emblem(rng: np.random.Generator, side: int) -> Picture:
+def random_emblem(rng: np.random.Generator, side: int) -> LoadedImage:
     """One of the emblems: coverage uint8 [side, side]."""
     mask = _emblem(int(rng.integers(_EMBLEMS)))
     return cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
 
 
 @lru_cache(maxsize=_EMBLEMS)
-def _emblem(key: int) -> Picture:
+def _emblem(key: int) -> LoadedImage:
     """Emblem number ``key`` (0.._EMBLEMS-1): coverage uint8 [160, 160]."""
     rng = np.random.default_rng([key, 0xE3B])
     mask = np.zeros((160, 160), np.uint8)
@@ -156,7 +158,9 @@ def _emblem(key: int) -> Picture:
     return mask
 
 
-def security_paper(rng: np.random.Generator, width: int, height: int, strength: float) -> Picture:
+def security_paper(
+    rng: np.random.Generator, width: int, height: int, strength: float
+) -> LoadedImage:
     """Tinted paper with one to three guilloche layers.
 
     Args:
@@ -196,7 +200,9 @@ def security_paper(rng: np.random.Generator, width: int, height: int, strength: 
     return paper
 
 
-def iridescent(rng: np.random.Generator, width: int, height: int) -> tuple[Picture, Picture]:
+def iridescent(
+    rng: np.random.Generator, width: int, height: int
+) -> tuple[LoadedImage, LoadedImage]:
     """A patch of hologram foil: its colours uint8 RGB [H, W, 3] and its coverage uint8 [H, W]."""
     hues = np.linspace(0, 180, 9) + rng.uniform(0, 180)
     hsv = np.stack([hues % 180, rng.uniform(30, 130, 9), rng.uniform(190, 255, 9)], axis=1)

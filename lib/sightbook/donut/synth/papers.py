@@ -14,7 +14,7 @@ from sightbook.donut.synth.guilloches import random_emblem, security_paper
 from sightbook.donut.synth.printing import print_lines
 from sightbook.synth.lettering import (
     Colour,
-    Picture,
+    LoadedImage,
     TextLayer,
     ink,
     ink_at,
@@ -36,7 +36,7 @@ def paper_size(kind: str) -> tuple[float, float]:
     return _SIZES[kind]
 
 
-def draw_paper(rng: np.random.Generator, kind: str, scale: float) -> Picture:
+def draw_paper(rng: np.random.Generator, kind: str, scale: float) -> LoadedImage:
     """Draw one paper.
 
     Args:
@@ -65,7 +65,7 @@ def draw_paper(rng: np.random.Generator, kind: str, scale: float) -> Picture:
 
 
 @lru_cache(maxsize=CLUTTER)
-def clutter_paper(key: int) -> tuple[Picture, float]:
+def clutter_paper(key: int) -> tuple[LoadedImage, float]:
     """Ready-made paper number ``key`` (0..CLUTTER-1): picture, and its width in millimetres."""
     rng = np.random.default_rng([key, 0xC1A7])
     kind = KINDS[key % len(KINDS)]
@@ -77,7 +77,7 @@ def _rows(top: float, bottom: float, step: float) -> list[float]:
     return [float(y) for y in np.arange(top, bottom, step)]
 
 
-def _letter(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _letter(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     face = ("times", "sans", "serif", "mono")[rng.integers(4)]
     size = rng.uniform(3.2, 4.6) * scale
     left, right = 22 * scale, layer.size[0] - 18 * scale
@@ -105,7 +105,7 @@ def _letter(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: f
         ink_at(image, mask, round(layer.size[0] - 45 * scale), round(12 * scale), (60, 80, 130))
 
 
-def _listing(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _listing(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     """A program listing or a dump: monospaced, with brackets, of ragged length."""
     size = rng.uniform(2.6, 4.2) * scale
     face = ("mono", "mono-bold")[rng.integers(2)]
@@ -124,7 +124,7 @@ def _listing(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: 
         layer.write(14 * scale, y, text[:90], face, size)
 
 
-def _table(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _table(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     """Rows of equally long monospaced codes, the nearest thing to a zone that is none."""
     face = ("mono", "mono", "mono-bold", "sans")[rng.integers(4)]
     size = rng.uniform(2.8, 5.0) * scale
@@ -142,7 +142,7 @@ def _table(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: fl
             cv2.line(image, (0, round(y)), (layer.size[0], round(y)), (150, 150, 160), 1)
 
 
-def _receipt(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _receipt(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     size = rng.uniform(2.6, 3.4) * scale
     middle = layer.size[0] / 2
     layer.write(middle, 12 * scale, wording.place_name(rng).upper(), "mono-bold", size * 1.5, "ms")
@@ -157,7 +157,7 @@ def _receipt(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: 
     barcode(rng, image, 8 * scale, y + 10 * scale, layer.size[0] - 16 * scale, 12 * scale)
 
 
-def _form(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _form(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     size = 3.4 * scale
     layer.write(15 * scale, 18 * scale, wording.prose(rng, 3).upper(), "sans-bold", size * 1.6)
     for y in _rows(30 * scale, layer.size[1] - 20 * scale, rng.uniform(9, 15) * scale):
@@ -177,7 +177,7 @@ def _form(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: flo
                 layer.write(x + 2 * scale, y + 6.8 * scale, value, "mono", size)
 
 
-def _slip(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _slip(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     """A payment slip with one code line near its foot."""
     _form(rng, layer, image, scale)
     foot = layer.size[1] - 18 * scale
@@ -191,7 +191,7 @@ def _slip(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: flo
     layer.write(16 * scale, foot + 10 * scale, code, "mono", 3.6 * scale)
 
 
-def _note(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: float) -> None:
+def _note(rng: np.random.Generator, layer: TextLayer, image: LoadedImage, scale: float) -> None:
     """A business card."""
     accent: Colour = tuple(map(int, rng.integers(0, 200, 3)))  # type: ignore[assignment]
     cv2.rectangle(image, (0, 0), (round(rng.uniform(2, 20) * scale), layer.size[1]), accent, -1)
@@ -203,7 +203,7 @@ def _note(rng: np.random.Generator, layer: TextLayer, image: Picture, scale: flo
         layer.write(left, (28 + 5 * number) * scale, text, face, 2.6 * scale)
 
 
-def _bank_card(rng: np.random.Generator, width: int, height: int, scale: float) -> Picture:
+def _bank_card(rng: np.random.Generator, width: int, height: int, scale: float) -> LoadedImage:
     """The front of a payment or member card: strong colours, a chip, an embossed number."""
     if rng.random() < 0.3:
         image = security_paper(rng, width, height, 0.6)
@@ -240,7 +240,7 @@ def _bank_card(rng: np.random.Generator, width: int, height: int, scale: float) 
     return image
 
 
-def chip(image: Picture, x: float, y: float, width: float, height: float) -> None:
+def chip(image: LoadedImage, x: float, y: float, width: float, height: float) -> None:
     """Draw the contacts of a chip with the given corner and size in pixels."""
     x0, y0, x1, y1 = round(x), round(y), round(x + width), round(y + height)
     cv2.rectangle(image, (x0, y0), (x1, y1), (212, 184, 112), -1)
@@ -253,7 +253,7 @@ def chip(image: Picture, x: float, y: float, width: float, height: float) -> Non
 
 
 def barcode(
-    rng: np.random.Generator, image: Picture, x: float, y: float, width: float, height: float
+    rng: np.random.Generator, image: LoadedImage, x: float, y: float, width: float, height: float
 ) -> None:
     """Draw a bar code, plain or stacked, with the given corner and size in pixels."""
     columns, rows = int(rng.integers(50, 110)), 1

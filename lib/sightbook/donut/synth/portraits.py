@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightbook.synth.lettering import Colour, Picture
+from sightbook.synth.lettering import Colour, LoadedImage
 
 WIDTH, HEIGHT = 192, 240  # pixels the portrait is drawn at, before it is scaled to the document
 
@@ -28,12 +28,12 @@ _GROUNDS: list[Colour] = [
 Points = npt.NDArray[np.float64]
 
 
-def _fill(image: Picture, points: Points, colour: tuple[int, ...]) -> None:
+def _fill(image: LoadedImage, points: Points, colour: tuple[int, ...]) -> None:
     fixed = np.round(points * np.array([WIDTH, WIDTH]) * 16).astype(np.int32)
     cv2.fillPoly(image, [fixed], colour, cv2.LINE_AA, 4)
 
 
-def _stroke(image: Picture, points: Points, colour: tuple[int, ...], width: int) -> None:
+def _stroke(image: LoadedImage, points: Points, colour: tuple[int, ...], width: int) -> None:
     fixed = np.round(points * np.array([WIDTH, WIDTH]) * 16).astype(np.int32)
     cv2.polylines(image, [fixed], False, colour, width, cv2.LINE_AA, 4)
 
@@ -58,7 +58,7 @@ def _face(cx: float, cy: float, rx: float, ry: float, jaw: float) -> Points:
     return points
 
 
-def draw_portrait(rng: np.random.Generator, sex: str = "<") -> Picture:
+def draw_portrait(rng: np.random.Generator, sex: str = "<") -> LoadedImage:
     """Draw one passport-style portrait.
 
     Args:
@@ -174,7 +174,7 @@ def draw_portrait(rng: np.random.Generator, sex: str = "<") -> Picture:
 
 
 def _features(
-    image: Picture,
+    image: LoadedImage,
     rng: np.random.Generator,
     cx: float,
     cy: float,
@@ -223,7 +223,7 @@ def _features(
         )
 
 
-def draw_signature(rng: np.random.Generator, width: int, height: int) -> Picture:
+def draw_signature(rng: np.random.Generator, width: int, height: int) -> LoadedImage:
     """A flourish that passes for a signature: coverage uint8 [height, width]."""
     mask = np.zeros((height, width), np.uint8)
     count = int(rng.integers(9, 16))

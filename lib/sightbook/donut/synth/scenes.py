@@ -12,7 +12,7 @@ from sightbook.donut.synth.plans import Plan
 from sightbook.synth import degrade
 from sightbook.synth.backgrounds import desk
 from sightbook.synth.fingers import draw_finger
-from sightbook.synth.lettering import Colour, Picture, ink
+from sightbook.synth.lettering import Colour, LoadedImage, ink
 
 STYLES = ("photo", "scan", "copy", "full")
 _MARGIN = 0.012  # share of the picture's longer side that stays free around the zone
@@ -130,7 +130,7 @@ def sheet_scale(placement: Placement, plan: Plan, size: tuple[int, int]) -> floa
     return float(min(placement.scale * 1.15, most))
 
 
-def to_picture(
+def to_image(
     placement: Placement, scale: float, points: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Pixels of a sheet drawn at ``scale`` to pixels of the picture, both with integer centres."""
@@ -144,12 +144,12 @@ def _sheet_matrix(placement: Placement, scale: float) -> Matrix:
     )
 
 
-def _lay(picture: Picture, sheet: Picture, matrix: Matrix, mask: Picture) -> None:
-    """Warp ``sheet`` by ``matrix`` onto ``picture`` in place, only where it comes to lie."""
+def _lay(image: LoadedImage, sheet: LoadedImage, matrix: Matrix, mask: LoadedImage) -> None:
+    """Warp ``sheet`` by ``matrix`` onto ``image`` in place, only where it comes to lie."""
     height, width = sheet.shape[:2]
     corners = _map(matrix, _corners((-0.5, -0.5, width - 0.5, height - 0.5)))
     x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, picture.shape[1::-1])
+    x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, image.shape[1::-1])
     if x0 >= x1 or y0 >= y1:
         return
     local = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]]) @ matrix
@@ -158,10 +158,10 @@ def _lay(picture: Picture, sheet: Picture, matrix: Matrix, mask: Picture) -> Non
         sheet, local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     cover = cv2.warpPerspective(mask, local, size, flags=cv2.INTER_LINEAR)
-    ink(picture[y0:y1, x0:x1], cover, warped)
+    ink(image[y0:y1, x0:x1], cover, warped)
 
 
-def _sheet_mask(height: int, width: int, radius: float) -> Picture:
+def _sheet_mask(height: int, width: int, radius: float) -> LoadedImage:
     """Coverage of a sheet with rounded corners."""
     if radius < 1.5:
         return np.full((height, width), 255, np.uint8)
@@ -177,13 +177,13 @@ def _sheet_mask(height: int, width: int, radius: float) -> Picture:
 
 def compose(
     rng: np.random.Generator,
-    sheet: Picture,
+    sheet: LoadedImage,
     scale: float,
     plan: Plan,
     placement: Placement,
     size: tuple[int, int],
     style: str,
-) -> Picture:
+) -> LoadedImage:
     """Lay the drawn sheet on a ground and photograph, scan or copy it.
 
     Args:
@@ -198,30 +198,30 @@ def compose(
     Returns:
         uint8 RGB [height, width, 3].
     """
-    picture = _ground(rng, size, style)
+    image = _ground(rng, size, style)
     if style == "photo":
-        _clutter(rng, picture, placement, things=True)
-        _sheet_shadow(rng, picture, placement, plan)
+        _clutter(rng, image, placement, things=True)
+        _sheet_shadow(rng, image, placement, plan)
         if rng.random() < 0.3:
             sheet = degrade.glare(sheet, rng, float(rng.uniform(0.1, 0.55)))
     elif style == "copy":
         # The copier sets its tone curve by the sheet, not by the lid around it.
         sheet = degrade.photocopy(sheet, rng, float(rng.uniform(0.15, 0.9)))
     if style in ("scan", "copy") and rng.random() < 0.2:
-        _clutter(rng, picture, placement, things=False)
+        _clutter(rng, image, placement, things=False)
     corner = plan.corner if rng.random() < 0.8 or style == "photo" else 0.0
     mask = _sheet_mask(sheet.shape[0], sheet.shape[1], corner * scale)
-    _lay(picture, sheet, _sheet_matrix(placement, scale), mask)
+    _lay(image, sheet, _sheet_matrix(placement, scale), mask)
     if style == "photo" and rng.random() < 0.22:
         for _ in range(int(rng.integers(1, 4))):
-            _finger(rng, picture, placement, plan)
+            _finger(rng, image, placement, plan)
     pitch = (plan.pitch or 2.2) * placement.scale
     if style in ("scan", "copy"):
-        return scan(rng, picture, pitch, style == "copy")
-    return photograph(rng, picture, pitch, style == "full")
+        return scan(rng, image, pitch, style == "copy")
+    return photograph(rng, image, pitch, style == "full")
 
 
-def _ground(rng: np.random.Generator, size: tuple[int, int], style: str) -> Picture:
+def _ground(rng: np.random.Generator, size: tuple[int, int], style: str) -> LoadedImage:
     width, height = size
     if style == "photo" or (style == "full" and rng.random() < 0.3):
         return desk(rng, width, height)
@@ -238,10 +238,10 @@ def _ground(rng: np.random.Generator, size: tuple[int, int], style: str) -> Pict
 
 
 def _clutter(
-    rng: np.random.Generator, picture: Picture, placement: Placement, things: bool
+    rng: np.random.Generator, image: LoadedImage, placement: Placement, things: bool
 ) -> None:
     """Other papers and, perhaps, things on the table, beneath the document."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.45, 0.25, 0.2, 0.1]))):
         paper, wide = clutter_paper(int(rng.integers(CLUTTER)))
         angle = np.radians(
@@ -251,14 +251,14 @@ def _clutter(
         cos, sin = np.cos(angle) * k, np.sin(angle) * k
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         matrix = np.array([[cos, -sin, x], [sin, cos, y], [0, 0, 1.0]])
-        _lay(picture, paper, matrix, np.full(paper.shape[:2], 255, np.uint8))
+        _lay(image, paper, matrix, np.full(paper.shape[:2], 255, np.uint8))
     for _ in range(int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1])) if things else 0):
-        _thing(rng, picture, placement.scale)
+        _thing(rng, image, placement.scale)
 
 
-def _thing(rng: np.random.Generator, picture: Picture, scale: float) -> None:
+def _thing(rng: np.random.Generator, image: LoadedImage, scale: float) -> None:
     """A pen, a phone or a cup."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     x, y = rng.uniform(0, width), rng.uniform(0, height)
     shade = int(rng.integers(10, 240))
     colour: Colour = tuple(int(v) for v in np.clip(shade + rng.integers(-40, 40, 3), 0, 255))  # type: ignore[assignment]
@@ -267,22 +267,22 @@ def _thing(rng: np.random.Generator, picture: Picture, scale: float) -> None:
     if choice < 0.45:  # pen
         angle, long = rng.uniform(0, 2 * np.pi), 140 * scale
         end = (round(x + long * np.cos(angle)), round(y + long * np.sin(angle)))
-        cv2.line(picture, (round(x), round(y)), end, darker, max(2, round(10 * scale)), cv2.LINE_AA)
-        cv2.line(picture, (round(x), round(y)), end, colour, max(1, round(5 * scale)), cv2.LINE_AA)
+        cv2.line(image, (round(x), round(y)), end, darker, max(2, round(10 * scale)), cv2.LINE_AA)
+        cv2.line(image, (round(x), round(y)), end, colour, max(1, round(5 * scale)), cv2.LINE_AA)
     elif choice < 0.75:  # phone
         box = cv2.boxPoints(((x, y), (72 * scale, 148 * scale), float(rng.uniform(0, 360))))
-        cv2.fillConvexPoly(picture, np.round(box).astype(np.int32), (24, 24, 28), cv2.LINE_AA)
+        cv2.fillConvexPoly(image, np.round(box).astype(np.int32), (24, 24, 28), cv2.LINE_AA)
     else:  # cup
         centre = (round(x), round(y))
-        cv2.circle(picture, centre, round(42 * scale), colour, -1, cv2.LINE_AA)
-        cv2.circle(picture, centre, round(36 * scale), (60, 38, 24), -1, cv2.LINE_AA)
+        cv2.circle(image, centre, round(42 * scale), colour, -1, cv2.LINE_AA)
+        cv2.circle(image, centre, round(36 * scale), (60, 38, 24), -1, cv2.LINE_AA)
 
 
 def _sheet_shadow(
-    rng: np.random.Generator, picture: Picture, placement: Placement, plan: Plan
+    rng: np.random.Generator, image: LoadedImage, placement: Placement, plan: Plan
 ) -> None:
     """The soft shadow a sheet throws on the table."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     coarse = 8
     corners = _map(placement.matrix, _corners((0, 0, plan.width, plan.height)))
     shifted = corners + rng.normal(0, 2.2, 2) * placement.scale
@@ -298,10 +298,10 @@ def _sheet_shadow(
         gain, (0, 0), max(0.6, float(rng.uniform(0.8, 4)) * placement.scale / coarse)
     )
     full = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
-    cv2.multiply(picture, cv2.merge([full, full, full]), dst=picture, scale=1 / 255)
+    cv2.multiply(image, cv2.merge([full, full, full]), dst=image, scale=1 / 255)
 
 
-def _finger(rng: np.random.Generator, picture: Picture, placement: Placement, plan: Plan) -> None:
+def _finger(rng: np.random.Generator, image: LoadedImage, placement: Placement, plan: Plan) -> None:
     """A finger that holds the sheet at an edge, well away from the zone."""
     radius = float(rng.uniform(6.5, 10))
     side = int(rng.integers(4))
@@ -326,4 +326,4 @@ def _finger(rng: np.random.Generator, picture: Picture, placement: Placement, pl
     reach = np.linalg.norm(root_px - tip_px)
     root_px = tip_px + (root_px - tip_px) / max(float(reach), 1.0) * 90 * placement.scale
     thick = max(3, round(2 * radius * placement.scale))
-    draw_finger(rng, picture, tip_px, root_px, thick)
+    draw_finger(rng, image, tip_px, root_px, thick)

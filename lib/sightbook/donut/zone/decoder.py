@@ -194,7 +194,7 @@ def beam(
     finished: list[list[Text]] = [[] for _ in range(batch)]
     # unfinished texts: (picture, tokens, log-probability of each, sum)
     open_texts: list[_Open] = [_Open(row, (), (), 0.0) for row in range(batch)]
-    pictures = encoded
+    images = encoded
     while open_texts:
         last = scores[:, -1]
         if grammar is not None:
@@ -230,10 +230,10 @@ def beam(
             break
         places = [place for place, _, _ in following]
         open_texts = [text for _, _, text in following]
-        pictures = encoded.rows([text.row for text in open_texts])
+        images = encoded.rows([text.row for text in open_texts])
         past = [tensor[places] for tensor in past]
         tokens = np.array([[token] for _, token, _ in following])
-        scores, past = decoder.step(tokens, past, pictures)
+        scores, past = decoder.step(tokens, past, images)
     return finished
 
 

@@ -98,7 +98,7 @@ class Example:
     """A document that was read: its picture (RGB) with the lines drawn in, and the reading."""
 
     name: str
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     reading: ZoneReading
 
 
@@ -182,7 +182,7 @@ def write_examples(folder: Path, examples: Sequence[Example]) -> None:
     """Write each example as a picture and a JSON file of what was read on it."""
     for example in examples:
         stem = re.sub(r"[^\w.-]+", "_", example.name)
-        save_image(folder / f"{stem}.jpg", example.picture)
+        save_image(folder / f"{stem}.jpg", example.image)
         write_json(folder / f"{stem}.json", {"file": example.name, **example.reading.to_dict()})
 
 
@@ -223,7 +223,7 @@ def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
         result.cases.append(
             Case(
                 document.name,
-                _picture_of_zone(document, read),
+                _image_of_zone(document, read),
                 document.lines,
                 lines or [],
                 error=float(score.errors),
@@ -237,7 +237,7 @@ def evaluate(params: EvaluateDonut, predictor: Predictor) -> Evaluation:
     return result
 
 
-def _picture_of_zone(document: Document, read: ZoneReading) -> NDArray[np.uint8]:
+def _image_of_zone(document: Document, read: ZoneReading) -> NDArray[np.uint8]:
     """The zone upright, as the reader saw it or as it is marked; else the whole picture, small."""
     quads = read.quads if read.found else document.quads
     gray = to_gray(document.image)

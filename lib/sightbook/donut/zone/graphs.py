@@ -198,7 +198,7 @@ def export_reader(
     fixed = config.encoder == "swin"
     width = int(values.setdefault("width", 704)) if fixed else 96
     own = {
-        "road": "zone",
+        "pipeline": "zone",
         "characters": config.characters,
         "blank": config.blank,
         "start_ids": [config.bos],
@@ -238,7 +238,7 @@ def export_page_model(
     config: Any = model.generation_config
     shape: Any = model.config
     own = {
-        "road": "page",
+        "pipeline": "page",
         "start_ids": [config.decoder_start_token_id],
         "eos": config.eos_token_id,
         "pad": config.pad_token_id,

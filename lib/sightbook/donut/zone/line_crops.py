@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sightbook.donut.dataset.images import DocumentPictures
+from sightbook.donut.dataset.images import DocumentImages
 from sightbook.donut.synth.zones import render_zone
 from sightbook.donut.zone.geometry import cut_lines, reader_pixels, to_gray
 from sightbook.donut.zone.model import ReaderConfig
@@ -70,23 +70,23 @@ class FolderZones:
     """Zones of whole pictures whose line corners are known.
 
     Attributes:
-        pictures: the documents; those without a zone are passed over.
+        images: the documents; those without a zone are passed over.
     """
 
-    pictures: DocumentPictures
+    images: DocumentImages
 
     def __post_init__(self) -> None:
-        records = [record for record in self.pictures.records if record.mrz_lines]
-        self.pictures = replace(self.pictures, records=records)
+        records = [record for record in self.images.records if record.mrz_lines]
+        self.images = replace(self.images, records=records)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def zone(
         self, index: int, epoch: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], list[str]]:
         """See `Zones`."""
-        record, image = self.pictures.opened(index)
+        record, image = self.images.opened(index)
         assert record.quads is not None and record.mrz_lines
         return to_gray(image), record.quads, record.mrz_lines
 

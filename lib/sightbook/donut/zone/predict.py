@@ -5,8 +5,8 @@
     reading = reader.predict("passport.jpg")    # or an array, a PIL image, bytes
     reading.lines, reading.valid, reading.confidence
 
-An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, on the zone road,
-`finder.onnx`. What to do with them stands in the metadata of `model.onnx`.
+An export is a folder: `model.onnx` (encoder and CTC head), `decoder.onnx` and, of the zone
+pipeline, `finder.onnx`. What to do with them stands in the metadata of `model.onnx`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,10 @@ class Predictor:
         self.grammar, self.correct, self.beams = grammar, correct, beams
         self._encoder = onnx.session(file, threads)
         self.metadata = onnx.metadata(self._encoder)
-        if self.metadata.get("line") != "donut" or self.metadata.get("road") != "zone":
+        if (
+            self.metadata.get("line") != "donut"
+            or self.metadata.get("pipeline", self.metadata.get("road")) != "zone"
+        ):
             found = f"{self.metadata.get('line')}, road {self.metadata.get('road')}"
             raise ValueError(f"{file}: expected a zone reader of donut, found {found}")
         self.characters: str = self.metadata["characters"]
@@ -190,11 +193,11 @@ class Predictor:
         start = time.perf_counter()
         gray = to_gray(image)
         readings = [self.read_zone(gray, zone) for zone in find_zones(gray, self._maps)]
-        if not readings or readings[0].type is None or _sureness(readings[0]) < DOUBTFUL:
+        if not readings or readings[0].type is None or _confidence(readings[0]) < DOUBTFUL:
             readings += [self.read_zone(gray, zone) for zone in self._other_places(gray)]
-        best = max(readings, key=_merit, default=None)
+        best = max(readings, key=_score, default=None)
         seconds = time.perf_counter() - start
-        if best is None or _sureness(best) < UNREADABLE[best.type is not None]:
+        if best is None or _confidence(best) < UNREADABLE[best.type is not None]:
             return ZoneReading(seconds=seconds)
         return replace(best, seconds=seconds)
 
@@ -329,12 +332,12 @@ def allowed_text(type: str, row: int, text: str) -> bool:
     return all(c in mrz.allowed(type, row, i, text[:i]) for i, c in enumerate(text))
 
 
-def _merit(reading: ZoneReading) -> float:
+def _score(reading: ZoneReading) -> float:
     """What a place is chosen by: sure characters, a type's shape, right digits."""
-    return _sureness(reading) + 0.1 * (reading.type is not None) + 0.1 * reading.valid
+    return _confidence(reading) + 0.1 * (reading.type is not None) + 0.1 * reading.valid
 
 
-def _sureness(reading: ZoneReading) -> float:
+def _confidence(reading: ZoneReading) -> float:
     """Geometric mean of all characters' confidence; 0 for a reading of no characters."""
     values = np.concatenate([np.zeros(0), *map(np.asarray, reading.characters_confidence)])
     return float(np.exp(np.log(np.maximum(values, 1e-12)).mean())) if len(values) else 0.0
@@ -366,8 +369,10 @@ def command(files: Sequence[Path], options: Mapping[str, Any]) -> int:
 
 def draw_zone(image: Pixels, reading: ZoneReading) -> Pixels:
     """The zone's lines outlined and what was read above them; red where the zone is not valid."""
-    color = GOOD if reading.valid else BAD
-    return draw_labelled(image, list(reading.quads), reading.lines, color)
+    # all lines above the topmost, so that none covers another
+    quads = sorted(reading.quads, key=lambda quad: float(quad[:, 1].min()))
+    texts = ["\n".join(reading.lines), *[""] * len(quads)][: len(quads)]
+    return draw_labelled(image, quads, texts, GOOD if reading.valid else BAD)
 
 
 def describe(name: str, reading: ZoneReading) -> str:

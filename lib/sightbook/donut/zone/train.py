@@ -1,7 +1,7 @@
 """Training of the Donut line: what `02_train_donut` launches, here or on a cluster.
 
-The zone road trains two small networks in one run folder: the finder under `finder/`, the reader
-beside it. Both are resumed exactly, each from its own checkpoints.
+The zone pipeline trains two small networks in one run folder: the finder under `finder/`, the
+reader beside it. Both are resumed exactly, each from its own checkpoints.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from sightbook.data.images import ImageError, Skipped, open_image
 from sightbook.donut.dataset.folder import Record
-from sightbook.donut.dataset.images import DocumentPictures, Documents, training_documents
+from sightbook.donut.dataset.images import DocumentImages, Documents, training_documents
 from sightbook.donut.params import TrainDonut
 from sightbook.donut.zone import finder as finding
 from sightbook.donut.zone import task as reading
@@ -50,7 +50,7 @@ Splits = Mapping[str, Sequence[Record]]
 
 
 class ZoneTasks(nn.Module):
-    """The two tasks of the zone road, which are trained one after the other."""
+    """The two tasks of the zone pipeline, which are trained one after the other."""
 
     def __init__(self, finder: FinderTask, reader: ReaderTask) -> None:
         super().__init__()
@@ -69,10 +69,10 @@ def train(params: TrainDonut, run: Run, task: Any = None, sets: Any = None) -> d
         sets: what to train and validate on; None for what the parameters describe.
 
     Returns:
-        Final validation metrics; on the zone road those of the reader, and the finder's under
+        Final validation metrics; on the zone pipeline those of the reader, and the finder's under
         `finder/`.
     """
-    if params.road == "page":
+    if params.pipeline == "page":
         from sightbook.donut.page.train import train_page
 
         return train_page(params, run, task, sets)
@@ -109,7 +109,7 @@ def train_zones(
 
 @dataclass(frozen=True)
 class ZoneSets:
-    """What the zone road's two networks are trained and validated on.
+    """What the zone pipeline's two networks are trained and validated on.
 
     Attributes:
         documents: records by split. Lines of those that came without corners are looked for by the
@@ -141,8 +141,8 @@ def training_zones(params: TrainDonut, dataset: Documents) -> ZoneSets:
     """
     skipped = Skipped(params.max_bad)
     splits = dataset.splits
-    training = DocumentPictures(splits["train"], skipped)
-    validation = DocumentPictures(splits["validation"], skipped)
+    training = DocumentImages(splits["train"], skipped)
+    validation = DocumentImages(splits["validation"], skipped)
     if params.finder == "train" and not any(record.mrz_lines for record in training.records):
         raise ParameterError(
             f"finder: no document of {params.data} says where its lines are (column quads), so a "
@@ -168,10 +168,10 @@ def reader_lines(
 
     With `data: synthetic` validation zones are generated; else they are the data set's own.
     """
-    documents = FolderZones(DocumentPictures(splits["train"], skipped))
+    documents = FolderZones(DocumentImages(splits["train"], skipped))
     held_out: Zones = SyntheticZones(params.validation_samples, params.seed + VALIDATION_SEED)
     if params.data != "synthetic":
-        own = FolderZones(DocumentPictures(splits.get("validation", []), skipped))
+        own = FolderZones(DocumentImages(splits.get("validation", []), skipped))
         held_out = own if len(own) else held_out
     training: Zones = documents
     if params.document_share < 1:
@@ -203,7 +203,7 @@ def build_reader(params: TrainDonut) -> LineReader:
     New weights are drawn from `params.seed`, whatever was drawn before.
 
     Raises:
-        ParameterError: `pretrained`, which the zone road has none of.
+        ParameterError: `pretrained`, which the zone pipeline has none of.
         RunError: no such run, or one without a reader.
     """
     seed_everything(params.seed)
@@ -211,7 +211,7 @@ def build_reader(params: TrainDonut) -> LineReader:
         return new_reader(params.encoder, params.size)
     if params.init == "pretrained":
         raise ParameterError(
-            "init: there are no pretrained weights for the zone road's reader; use reference "
+            "init: there are no pretrained weights for the zone pipeline's reader; use reference "
             "(the shipped one), a run's name, scratch, or road: page"
         )
     return reading.load_reader(find_model("donut", params.init, reading.WEIGHTS))
@@ -241,6 +241,7 @@ def train_finder(params: TrainDonut, run: Run, task: FinderTask, sets: ZoneSets)
         }
     )
     folder = run.path / "finder"
+    folder.mkdir(exist_ok=True)  # another process than the first may come here first
     part = (
         open_run("donut", str(folder), settings, stage="train") if first else Run(folder, "train")
     )

@@ -14,7 +14,7 @@ from sightbook.headstamps.synth.letters import Letter, place, strike
 from sightbook.headstamps.synth.metal import Floats, Room, metal_colour, reflect, slopes
 from sightbook.synth.backgrounds import clouds
 
-Picture = NDArray[np.uint8]
+LoadedImage = NDArray[np.uint8]
 
 _SHALLOW = 0.5  # share of heads whose letters are struck so lightly that only edges show
 
@@ -35,13 +35,13 @@ class SyntheticHead:
     """A head as it is drawn.
 
     Attributes:
-        picture: uint8 RGB ``[size, size, 3]``; the head's centre is the picture's.
+        image: uint8 RGB ``[size, size, 3]``; the head's centre is the picture's.
         radius: of the head, pixels.
         letters: places of each stamp's letters, as `plan.stamps`.
         metal: colour of the case, float32 ``[3]``.
     """
 
-    picture: Picture
+    image: LoadedImage
     radius: float
     letters: tuple[tuple[Letter, ...], ...]
     metal: Floats
@@ -118,7 +118,7 @@ def _metal(rng: np.random.Generator, plan: Plan) -> str:
 
 
 def _grooves(
-    rng: np.random.Generator, struck: Picture, radius: float, plan: Plan, shallow: bool
+    rng: np.random.Generator, struck: LoadedImage, radius: float, plan: Plan, shallow: bool
 ) -> tuple[Floats, Floats]:
     """Relief of the letters in pixels, and how deep each place lies, 0..1.
 
@@ -264,7 +264,7 @@ def _dirt(
     return shade
 
 
-def _mark(rng: np.random.Generator, size: int, radius: float, mark: Mark) -> Picture:
+def _mark(rng: np.random.Generator, size: int, radius: float, mark: Mark) -> LoadedImage:
     """A sign's coverage: star, cross in a circle, dot, or some picture."""
     canvas = np.zeros((size, size), np.uint8)
     at = math.radians(mark.angle)

@@ -37,7 +37,7 @@ from sightbook.headstamps.unroll import (
 from sightbook.synth import degrade
 from sightbook.synth.backgrounds import draw_background
 
-Picture = NDArray[np.uint8]
+LoadedImage = NDArray[np.uint8]
 
 LABELS = ("casing", "primer")
 
@@ -50,7 +50,7 @@ _READABLE = 9.0  # pixels of letter height below which reading becomes guessing
 class HeadstampSample:
     """A photograph, uint8 RGB ``[H, W, 3]``, and its casings and primers."""
 
-    image: Picture
+    image: LoadedImage
     record: ImageRecord
 
 
@@ -65,7 +65,7 @@ class StripSample:
         turn: how the ring's strip was turned: 0, 180, or 90 and -90 for pieces of it.
     """
 
-    image: Picture
+    image: LoadedImage
     text: str
     turn: int
 
@@ -210,9 +210,9 @@ def _lean(rng: np.random.Generator, view: scenes.View) -> tuple[float, float]:
     return float(x - view.lean[0] * 0.6), float(y - view.lean[1] * 0.6)
 
 
-def _paste(canvas: Picture, head: SyntheticHead, view: scenes.View) -> None:
+def _paste(canvas: LoadedImage, head: SyntheticHead, view: scenes.View) -> None:
     """Put a head where it is seen; into `canvas`."""
-    side = head.picture.shape[0]
+    side = head.image.shape[0]
     unit = np.diag([head.radius, head.radius, 1.0])
     unit[:2, 2] = (side - 1) / 2
     # Positions count from the first pixel's edge, OpenCV's from its centre.
@@ -226,7 +226,7 @@ def _paste(canvas: Picture, head: SyntheticHead, view: scenes.View) -> None:
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
     matrix = shift @ to_pixels @ np.linalg.inv(unit)
     seen = cv2.warpPerspective(
-        head.picture, matrix, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR
+        head.image, matrix, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR
     )
     cover = np.zeros(seen.shape[:2], np.uint8)
     fixed = np.round((view.circle() - 0.5 - (x0, y0)) * 16).astype(np.int32)
@@ -238,7 +238,7 @@ def _paste(canvas: Picture, head: SyntheticHead, view: scenes.View) -> None:
     )
 
 
-def _photographed(rng: np.random.Generator, image: Picture, size: int) -> Picture:
+def _photographed(rng: np.random.Generator, image: LoadedImage, size: int) -> LoadedImage:
     """What lens, sensor and file do."""
     unit = size / 640
     if rng.random() < 0.35:

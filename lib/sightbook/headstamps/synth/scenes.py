@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightbook.headstamps.synth.metal import Floats
 from sightbook.synth.fingers import draw_bent_finger
 
-Picture = NDArray[np.uint8]
+LoadedImage = NDArray[np.uint8]
 
 _SKINS = ((232, 178, 152), (214, 150, 122), (190, 124, 92), (142, 92, 66), (92, 58, 42))
 _HULLS = (
@@ -80,7 +80,7 @@ def draw_view(
     return View(homography, (float(back[0]), float(back[1])), distance, radius, tilt)
 
 
-def draw_hand(rng: np.random.Generator, canvas: Picture, view: View, centre: Floats) -> None:
+def draw_hand(rng: np.random.Generator, canvas: LoadedImage, view: View, centre: Floats) -> None:
     """Fingers that hold a case from behind and beside; into `canvas`."""
     reach = max(canvas.shape[:2])
     skin = np.array(_SKINS[int(rng.integers(len(_SKINS)))], np.float32) * rng.uniform(0.8, 1.1)
@@ -105,7 +105,7 @@ def draw_hand(rng: np.random.Generator, canvas: Picture, view: View, centre: Flo
 
 
 def draw_case(
-    rng: np.random.Generator, canvas: Picture, view: View, metal: Floats, shotshell: bool
+    rng: np.random.Generator, canvas: LoadedImage, view: View, metal: Floats, shotshell: bool
 ) -> None:
     """The case behind a head, as far as the head's lean shows it; into `canvas`."""
     length = rng.uniform(2.0, 6.0)
@@ -138,7 +138,7 @@ def draw_case(
     _round_off(rng, canvas, view, middle, covered)
 
 
-def drop_shadow(rng: np.random.Generator, canvas: Picture, view: View) -> Picture:
+def drop_shadow(rng: np.random.Generator, canvas: LoadedImage, view: View) -> LoadedImage:
     """The soft shadow of a case on what it stands on."""
     height, width = canvas.shape[:2]
     mask = np.zeros((height, width), np.uint8)
@@ -152,7 +152,7 @@ def drop_shadow(rng: np.random.Generator, canvas: Picture, view: View) -> Pictur
     )
 
 
-def draw_things(rng: np.random.Generator, canvas: Picture) -> None:
+def draw_things(rng: np.random.Generator, canvas: LoadedImage) -> None:
     """Round things that are no cartridges: buttons, washers, coins, pills; into `canvas`."""
     height, width = canvas.shape[:2]
     for _ in range(int(rng.integers(1, 5))):
@@ -175,10 +175,10 @@ def draw_things(rng: np.random.Generator, canvas: Picture) -> None:
 
 def _round_off(
     rng: np.random.Generator,
-    canvas: Picture,
+    canvas: LoadedImage,
     view: View,
     middle: NDArray[np.floating],
-    covered: Picture,
+    covered: LoadedImage,
 ) -> None:
     """Light and shade across the case, so that it looks round; only where it leans enough."""
     lean = math.hypot(*view.lean)

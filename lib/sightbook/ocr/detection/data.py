@@ -132,7 +132,7 @@ def word_masks(
     return target, np.maximum(weight, target)
 
 
-class DrawnPages(Dataset):
+class SyntheticPages(Dataset):
     """Cut-outs of pages that are drawn as they are asked for; other ones in every epoch."""
 
     def __init__(
@@ -188,24 +188,26 @@ class LabelledPages(Dataset):
 class MixedPages(Dataset):
     """Drawn pages and labelled ones; as many as there are drawn ones."""
 
-    def __init__(self, drawn: DrawnPages, own: LabelledPages, own_share: float, seed: int) -> None:
-        self.drawn, self.own, self.own_share, self.seed = drawn, own, own_share, seed
+    def __init__(
+        self, synthetic: SyntheticPages, own: LabelledPages, own_share: float, seed: int
+    ) -> None:
+        self.synthetic, self.own, self.own_share, self.seed = synthetic, own, own_share, seed
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw which pages come from where."""
-        self.drawn.set_epoch(epoch)
+        self.synthetic.set_epoch(epoch)
         rng = np.random.default_rng([self.seed, epoch, 5])
-        count, passes = len(self.drawn), -(-len(self.drawn) // len(self.own))
+        count, passes = len(self.synthetic), -(-len(self.synthetic) // len(self.own))
         order = np.concatenate([rng.permutation(len(self.own)) for _ in range(passes)])[:count]
         self.choice = np.where(rng.random(count) < self.own_share, order, -1)
 
     def __len__(self) -> int:
-        return len(self.drawn)
+        return len(self.synthetic)
 
     def __getitem__(self, index: int) -> Crops:
         own = int(self.choice[index])
-        return self.own[own] if own >= 0 else self.drawn[index]
+        return self.own[own] if own >= 0 else self.synthetic[index]
 
 
 def cut_crops(

@@ -18,9 +18,9 @@ from sightbook.inference.models import find_model
 from sightbook.ocr.detection.calibration import WordCounts, count_words
 from sightbook.ocr.detection.data import (
     CropBatch,
-    DrawnPages,
     LabelledPages,
     MixedPages,
+    SyntheticPages,
     collate_crops,
 )
 from sightbook.ocr.detection.model import (
@@ -105,7 +105,7 @@ class PageSets:
         skipped: pictures that cannot be read.
     """
 
-    train: DrawnPages | MixedPages
+    train: SyntheticPages | MixedPages
     validation: list[ValidationPage]
     counts: dict[str, int]
     fingerprint: dict[str, Any] = field(default_factory=dict)
@@ -137,7 +137,7 @@ def training_pages(params: TrainDetection) -> PageSets:
         ParameterError: the data leaves no page to train or validate on.
         DataError: the data cannot be read.
     """
-    drawn = DrawnPages(
+    synthetic = SyntheticPages(
         params.pages, params.seed, params.crop, params.shrink, params.fonts, params.words
     )
     if params.data == "synthetic":
@@ -146,7 +146,7 @@ def training_pages(params: TrainDetection) -> PageSets:
             for i in range(params.validation_pages)
         )
         unseen = [ValidationPage(engine.prepare_image(s.image), s.page) for s in samples]
-        return PageSets(drawn, unseen, {"drawn": len(drawn), "validation": len(unseen)})
+        return PageSets(synthetic, unseen, {"synthetic": len(synthetic), "validation": len(unseen)})
     skipped = Skipped(params.max_bad)
     dataset = read_dataset(resolve_path(params.data), skipped=skipped)
     pages, held_back = dataset.split(params.validation)
@@ -162,8 +162,8 @@ def training_pages(params: TrainDetection) -> PageSets:
             "both are needed: see validation"
         )
     mark = fingerprint((page.image_id, page.image, page.to_dict()) for page in dataset.pages)
-    counts = {"drawn": len(drawn), "own": len(own), "validation": len(kept)}
-    mixed = MixedPages(drawn, own, params.own_share, params.seed)
+    counts = {"synthetic": len(synthetic), "own": len(own), "validation": len(kept)}
+    mixed = MixedPages(synthetic, own, params.own_share, params.seed)
     return PageSets(mixed, kept, counts, mark.to_dict(), skipped)
 
 

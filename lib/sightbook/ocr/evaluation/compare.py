@@ -26,7 +26,7 @@ DONT_CARE = 0.5
 HALF = 0.5
 """Share of the smaller of two words that their intersection needs for one to hold the other."""
 
-FATES = ("matched", "merged", "split", "loose", "missed")
+OUTCOMES = ("matched", "merged", "split", "loose", "missed")
 """What may happen to a true word: matched; swallowed by a prediction that holds other words too;
 broken into several predictions; found by one that fits badly; or not found at all."""
 
@@ -41,18 +41,18 @@ class WordMatch:
         truth: the word.
         found: the prediction that matched it, or else the one that lies on it most.
         iou: of the two; 0 for nothing found.
-        fate: one of :data:`FATES`.
+        outcome: one of :data:`OUTCOMES`.
     """
 
     truth: Word
     found: Word | None
     iou: float
-    fate: str
+    outcome: str
 
     @property
     def right(self) -> bool:
         """Whether it was matched and says exactly the same."""
-        return self.fate == "matched" and same_text(self.truth.text, self.found)
+        return self.outcome == "matched" and same_text(self.truth.text, self.found)
 
     @property
     def read(self) -> str:
@@ -117,11 +117,11 @@ def compare_page(truth: Page, predicted: Page, iou: float = IOU) -> PageResult:
     theirs = [word for word, yes in zip(read, kept, strict=True) if yes]
     valid = overlaps.taken(legible, kept)
     found = _matches(valid.iou, iou)
-    fates = [_fate(row, found, valid) for row in range(len(mine))]
-    matches = [_match(mine, theirs, row, fates[row], valid, found) for row in range(len(mine))]
+    outcomes = [_outcome(row, found, valid) for row in range(len(mine))]
+    matches = [_match(mine, theirs, row, outcomes[row], valid, found) for row in range(len(mine))]
     counts = _level("words", valid.iou, found)
     counts |= _end_to_end("end_to_end", valid.iou, found, _texts(mine), _texts(theirs))
-    counts |= {f"fate/{name}": float(fates.count(name)) for name in FATES}
+    counts |= {f"outcome/{name}": float(outcomes.count(name)) for name in OUTCOMES}
     counts |= _line_counts(truth, predicted, iou) | _paragraph_counts(truth, predicted, iou)
     readings, added = _line_readings(truth, read, cared, overlaps, on_lines)
     counts |= _text_counts(readings, added, matches)
@@ -256,7 +256,7 @@ def _holds(overlaps: Overlaps) -> NDArray[np.bool_]:
     return np.maximum(overlaps.of_first, overlaps.of_second) >= HALF
 
 
-def _fate(row: int, found: list[int], overlaps: Overlaps) -> str:
+def _outcome(row: int, found: list[int], overlaps: Overlaps) -> str:
     if found[row] >= 0:
         return "matched"
     covered = overlaps.of_first >= HALF
@@ -272,16 +272,16 @@ def _match(
     truth: list[Word],
     read: list[Word],
     row: int,
-    fate: str,
+    outcome: str,
     overlaps: Overlaps,
     found: list[int],
 ) -> WordMatch:
     column = found[row]
-    if column < 0 and fate != "missed":
+    if column < 0 and outcome != "missed":
         column = int(overlaps.intersection[row].argmax())
     if column < 0:
-        return WordMatch(truth[row], None, 0.0, fate)
-    return WordMatch(truth[row], read[column], float(overlaps.iou[row, column]), fate)
+        return WordMatch(truth[row], None, 0.0, outcome)
+    return WordMatch(truth[row], read[column], float(overlaps.iou[row, column]), outcome)
 
 
 def _line_counts(truth: Page, predicted: Page, iou: float) -> Counts:
@@ -389,7 +389,7 @@ def _along(line: Line, words: Sequence[Word]) -> list[Word]:
 def _text_counts(
     readings: Sequence[LineReading], added: Sequence[str], matches: Sequence[WordMatch]
 ) -> Counts:
-    matched = [m for m in matches if m.fate == "matched" and m.truth.text]
+    matched = [m for m in matches if m.outcome == "matched" and m.truth.text]
     return {
         "text/errors": float(
             sum(Levenshtein.distance(line.truth, line.read) for line in readings)

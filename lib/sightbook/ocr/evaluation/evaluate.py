@@ -69,9 +69,9 @@ SHOWN = {
     "text/WER": "WER of the page",
     "text/exact_line": "lines read exactly",
     "text/CER_of_matched_words": "CER of the words found",
-    "fate/merged": "words merged with others",
-    "fate/split": "words split",
-    "fate/missed": "words missed",
+    "outcome/merged": "words merged with others",
+    "outcome/split": "words split",
+    "outcome/missed": "words missed",
 }
 """The figures to look at, and what to call them."""
 
@@ -129,7 +129,7 @@ class Reading:
         for group, (low, high) in enumerate(pairwise(HEIGHTS)):
             mine = [m for m, place in zip(matches, groups, strict=True) if place == group]
             row: dict[str, Any] = {"from": low, "to": high if np.isfinite(high) else None}
-            row |= {"n": len(mine), "found": sum(m.fate == "matched" for m in mine)}
+            row |= {"n": len(mine), "found": sum(m.outcome == "matched" for m in mine)}
             rows.append({**row, "right": sum(m.right for m in mine)})
         return rows
 
@@ -138,7 +138,7 @@ class Reading:
         counts: Counter[tuple[str, str]] = Counter()
         for page in self.results:
             for match in page.words:
-                if match.fate == "matched" and match.truth.text and not match.right:
+                if match.outcome == "matched" and match.truth.text and not match.right:
                     pairs = align(normal(match.truth.text), match.read)
                     counts.update(pair for pair in pairs if pair[0] != pair[1])
         return counts
@@ -221,12 +221,12 @@ class Evaluation:
 
     def misread(self, count: int) -> list[WordCase]:
         """Words that were found and read wrong: most errors first, then the most confident."""
-        cases = [c for c in self._cases() if c.match.fate == "matched" and not c.match.right]
+        cases = [c for c in self._cases() if c.match.outcome == "matched" and not c.match.right]
         return sorted(cases, key=lambda case: (-case.errors, -_confidence(case)))[:count]
 
     def lost(self, count: int) -> list[WordCase]:
         """Words that were not found, the highest first: large words that are missed are odd."""
-        cases = [c for c in self._cases() if c.match.fate != "matched"]
+        cases = [c for c in self._cases() if c.match.outcome != "matched"]
         return sorted(cases, key=lambda case: -word_height(case.match.truth))[:count]
 
     def _cases(self) -> list[WordCase]:

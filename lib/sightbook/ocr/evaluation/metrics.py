@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightbook.metrics.bootstrap import Figure, divide, figure, resample
-from sightbook.ocr.evaluation.compare import FATES, IOU, Counts, compare_page, compare_pages
+from sightbook.ocr.evaluation.compare import IOU, OUTCOMES, Counts, compare_page, compare_pages
 from sightbook.ocr.pages.page import Page
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -46,7 +46,7 @@ def evaluate_pages(
         ``words/PQ``, ``words/precision``, ``words/recall``, ``words/tightness``, the same of
         ``lines``, ``paragraphs``, ``end_to_end`` (words with exactly the right text) and
         ``lines_end_to_end``; ``text/CER``, ``text/WER``, ``text/exact_line``,
-        ``text/CER_of_matched_words``; and the shares ``fate/...`` of :data:`FATES`.
+        ``text/CER_of_matched_words``; and the shares ``outcome/...`` of :data:`OUTCOMES`.
 
     Raises:
         ValueError: if the pages do not belong together.
@@ -92,7 +92,7 @@ def _values(sums: Sums) -> tuple[dict[str, NDArray[np.float64]], dict[str, int]]
         "text/WER": ("text/word_errors", "text/words"),
         "text/exact_line": ("text/exact", "text/lines"),
         "text/CER_of_matched_words": ("matched/errors", "matched/characters"),
-        **{f"fate/{name}": (f"fate/{name}", "words/true") for name in FATES},
+        **{f"outcome/{name}": (f"outcome/{name}", "words/true") for name in OUTCOMES},
     }
     for name, (top, bottom) in ratios.items():
         got[name] = divide(sums[top], sums[bottom], np.nan)

@@ -25,7 +25,7 @@ from sightbook.figures.style import (
 from sightbook.figures.text_diff import Case, case_grid
 from sightbook.metrics.bootstrap import intervals_of, values_of
 from sightbook.metrics.intervals import wilson
-from sightbook.ocr.evaluation.compare import FATES, WordMatch
+from sightbook.ocr.evaluation.compare import OUTCOMES, WordMatch
 from sightbook.ocr.evaluation.evaluate import Evaluation, LabelledPage, WordCase
 from sightbook.ocr.pages.page import Page, Points, bounding_box
 
@@ -38,7 +38,7 @@ STATES = {
     "no word": FALSE,
 }
 
-FATE_NAMES = {
+OUTCOME_NAMES = {
     "matched": "found",
     "merged": "merged with others",
     "split": "split",
@@ -93,9 +93,9 @@ def structure(result: Evaluation, count: int = 2) -> Plot:
     return plot
 
 
-def fates(result: Evaluation) -> Plot:
+def outcomes(result: Evaluation) -> Plot:
     """What became of the true words."""
-    figures = {FATE_NAMES[name]: result.reading.figures[f"fate/{name}"] for name in FATES}
+    figures = {OUTCOME_NAMES[name]: result.reading.figures[f"outcome/{name}"] for name in OUTCOMES}
     known = {name: figure for name, figure in figures.items() if figure["value"] is not None}
     if not known:
         return empty_plot("no words")
@@ -158,7 +158,7 @@ def _page_axes(samples: Sequence[LabelledPage]) -> tuple[Plot, list[Axes]]:
 
 
 def _state(match: WordMatch) -> str:
-    if match.fate != "matched":
+    if match.outcome != "matched":
         return "not found"
     return "read right" if match.right or not match.truth.text else "found, misread"
 
@@ -197,7 +197,7 @@ def _word_grid(cases: Sequence[WordCase], nothing: str) -> Plot:
         name = case.sample.page.image_id
         if name not in loaded:
             loaded[name] = case.sample.load()
-        note = "" if case.match.fate == "matched" else FATE_NAMES[case.match.fate]
+        note = "" if case.match.outcome == "matched" else OUTCOME_NAMES[case.match.outcome]
         if case.match.found is not None and case.match.found.confidence is not None:
             note += f" confidence {case.match.found.confidence:.2f}"
         crop = _crop(loaded[name], case.match)

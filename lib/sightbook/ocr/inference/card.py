@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sightbook.figures.tables import Table
-from sightbook.inference.cards import card_page, origin, params_told, read_records
+from sightbook.inference.cards import card_page, format_params, origin, read_records
 from sightbook.inference.export import Exported
 from sightbook.inference.onnx import read_metadata
 
@@ -57,7 +57,7 @@ def model_card(run: Path, task: str, exported: Exported) -> str:
         _validation(records.metrics),
         exported,
         _agreement(exported, task),
-        [*params_told(records.params), *origin(records)],
+        [*format_params(records.params), *origin(records)],
     )
 
 

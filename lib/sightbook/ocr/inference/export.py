@@ -259,11 +259,11 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exp
     file = export_recognition(
         model, run / MODEL, alphabet, metadata=metadata(run), opset=params.opset
     )
-    pictures, texts = sample_lines(samples)
+    images, texts = sample_lines(samples)
     start = time.perf_counter()
-    torch_read = engine.recognise(_TorchSession(model), pictures, alphabet)  # type: ignore[arg-type]
+    torch_read = engine.recognise(_TorchSession(model), images, alphabet)  # type: ignore[arg-type]
     torch_seconds = time.perf_counter() - start
-    widest = pictures[int(np.argmax([picture.shape[1] for picture in pictures]))]
+    widest = images[int(np.argmax([image.shape[1] for image in images]))]
     feed = np.full((1, 1, widest.shape[0], -(-widest.shape[1] // 50) * 50), -0.5, np.float32)
     feed[0, 0, :, : widest.shape[1]] = widest
     with torch.inference_mode():
@@ -271,7 +271,7 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exp
 
     def compare(candidate: Path) -> dict[str, Any]:
         session = onnx.session(candidate, threads=1)
-        pairs = list(zip(engine.recognise(session, pictures, alphabet), torch_read, strict=True))
+        pairs = list(zip(engine.recognise(session, images, alphabet), torch_read, strict=True))
         same = [one.text == other.text for one, other in pairs]
         return {
             **onnx.parity(session.run(None, {"line_image": feed}), [expected]),
@@ -282,7 +282,7 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exp
     parity = onnx.with_half_weights(file, compare, params.weights == "fp16")
     session = onnx.session(file, threads=1)
     start = time.perf_counter()
-    read = engine.recognise(session, pictures, alphabet)
+    read = engine.recognise(session, images, alphabet)
     seconds = time.perf_counter() - start
     distances = [
         Levenshtein.distance(one.text, text) for one, text in zip(read, texts, strict=True)
@@ -290,19 +290,19 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exp
     row: dict[str, Any] = {
         "variant": "float32",
         "megabytes": round(onnx.file_size(file), 2),
-        "lines_s": round(len(pictures) / seconds, 1),
+        "lines_s": round(len(images) / seconds, 1),
         "peak_MiB": round(onnx.peak_memory(file, {"line_image": feed})),
         "CER": round(sum(distances) / max(1, sum(map(len, texts))), 4),
         "exact_lines": round(float(np.mean([distance == 0 for distance in distances])), 4),
-        "lines": len(pictures),
+        "lines": len(images),
     }
     made = Exported(
         run,
         [file, file.with_name("alphabet.txt")],
-        {"recognition": {**parity, "lines": len(pictures)}},
+        {"recognition": {**parity, "lines": len(images)}},
         [row],
         {
-            "torch_lines_s": round(len(pictures) / torch_seconds, 1),
+            "torch_lines_s": round(len(images) / torch_seconds, 1),
             "onnxruntime_lines_s": row["lines_s"],
         },
     )
@@ -312,14 +312,14 @@ def _recognition(run: Path, samples: Sequence[Sample], params: ExportOcr) -> Exp
 
 def sample_lines(samples: Sequence[Sample]) -> tuple[list[engine.Gray], list[str]]:
     """Legible lines of pages as the engine cuts them, and their texts."""
-    pictures, texts = [], []
+    images, texts = [], []
     for sample in samples:
         for line in sample.page.lines():
             if line.legible and line.text and not line.vertical:
-                pictures.append(engine.line_image(sample.gray, line_rects(line)))
+                images.append(engine.line_image(sample.gray, line_rects(line)))
                 texts.append(line.text)
-    step = max(1, len(pictures) // LINES)
-    return pictures[::step][:LINES], texts[::step][:LINES]
+    step = max(1, len(images) // LINES)
+    return images[::step][:LINES], texts[::step][:LINES]
 
 
 class _TorchSession:

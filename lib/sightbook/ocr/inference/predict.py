@@ -193,8 +193,8 @@ class Predictor:
         rects = self._words(gray)
         paragraphs = self.arrange(rects)
         lines = [rects[line] for paragraph in paragraphs for line in paragraph]
-        pictures = [engine.line_image(gray, line, self._lines.height) for line in lines]
-        found = iter(zip(self._lines.read_cut(pictures), lines, strict=True))
+        images = [engine.line_image(gray, line, self._lines.height) for line in lines]
+        found = iter(zip(self._lines.read_cut(images), lines, strict=True))
         builder = PageBuilder(name, image.shape[1], image.shape[0])
         for paragraph in paragraphs:
             builder.add([self._placed(*next(found)) for _ in paragraph])

@@ -138,18 +138,18 @@ def training_pages(params: TrainLayout) -> LayoutSets:
                 f"data: {params.data} holds no page with two words or more to train on"
             )
     workers = resolve_workers(params.workers) + 1
-    drawn = drawn_pages(params.pages, params.seed, workers)
-    unseen = drawn_pages(
+    synthetic = synthetic_pages(params.pages, params.seed, workers)
+    unseen = synthetic_pages(
         params.validation_pages, params.seed + VALIDATION_SEED, workers, validation=True
     )
-    parts = {"own": own, "drawn": drawn, "validation": held_back + unseen}
+    parts = {"own": own, "synthetic": synthetic, "validation": held_back + unseen}
     mark = fingerprint(
         (f"{part}/{number}", words.quads.tobytes(), words.paragraphs.tolist())
         for part, pages in parts.items()
         for number, words in enumerate(pages)
     )
     return LayoutSets(
-        TrainingPages(own, drawn, params),
+        TrainingPages(own, synthetic, params),
         ValidationPages(parts["validation"]),
         {part: len(pages) for part, pages in parts.items()},
         mark.to_dict(),
@@ -173,8 +173,10 @@ class TrainingPages(Dataset):
     `own_share` of the samples are of the user's.
     """
 
-    def __init__(self, own: list[PageWords], drawn: list[PageWords], params: TrainLayout) -> None:
-        self.pages = [*own, *drawn]
+    def __init__(
+        self, own: list[PageWords], synthetic: list[PageWords], params: TrainLayout
+    ) -> None:
+        self.pages = [*own, *synthetic]
         self.own = len(own)
         self.params = params
         self.set_epoch(0)
@@ -340,7 +342,7 @@ def load_run(run: str | Path) -> LayoutModel:
 
 
 @lru_cache(maxsize=4)  # the notebook shows what training then draws again
-def drawn_pages(
+def synthetic_pages(
     count: int, seed: int, workers: int = 1, validation: bool = False
 ) -> list[PageWords]:
     """Words of generated pages 0 to `count` of a seed; those of an empty page are left out.
@@ -351,11 +353,11 @@ def drawn_pages(
         workers: processes that draw; the pages do not depend on it.
         validation: with the fonts that are kept for validation.
     """
-    task = partial(_drawn_page, seed, validation)
+    task = partial(_synthetic_page, seed, validation)
     # For a few seconds' work, other processes start too slowly.
     found = draw_parallel(task, range(count), workers, least=200)
     return [words for words in found if len(words) > 1]
 
 
-def _drawn_page(seed: int, validation: bool, index: int) -> PageWords:
+def _synthetic_page(seed: int, validation: bool, index: int) -> PageWords:
     return page_words(render_page(seed, index, validation=validation).page)

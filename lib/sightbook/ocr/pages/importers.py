@@ -24,7 +24,7 @@ from sightbook.data.images import ImageError, image_files, image_size, natural_k
 from sightbook.data.validation import DataError, Report
 from sightbook.ocr.pages.hiertext import checked_page
 from sightbook.ocr.pages.page import Line, Page, PageBuilder, Paragraph, Points, Word, rectangle
-from sightbook.ocr.pages.xml import alto, local_name, page_xml, parse, picture_name
+from sightbook.ocr.pages.xml import alto, image_name, local_name, page_xml, parse
 
 UNREADABLE = ("###", "*")
 """What ICDAR's transcriptions have in place of a text that nobody can tell."""
@@ -70,7 +70,7 @@ def format_of(folder: Path) -> str:
     stems = {image.stem for image in image_files(folder)}
     for file in texts[:20]:
         rows = [row for row in _read_text(file).splitlines() if row.strip()]
-        if rows and _picture_name(file.stem) in stems and _icdar_row(rows[0]):
+        if rows and _image_name(file.stem) in stems and _icdar_row(rows[0]):
             return "icdar"
     if any(file.stem in stems for file in texts):
         return "lines"
@@ -249,7 +249,7 @@ def _read_xml(
     }
     if not roots:
         raise DataError(f"{folder}: no XML file in it begins with {kind}")
-    said = {file: picture_name(root) for file, root in roots.items()}
+    said = {file: image_name(root) for file, root in roots.items()}
     found = _empty_pages(folder, list(roots), report, said)
     pages = (fill(roots[file], page, file.name, report) for file, page in found)
     return [page for page in pages if page is not None]
@@ -273,12 +273,12 @@ def _empty_pages(
         raise DataError(f"{folder}: no such folder")
     if not files:
         raise DataError(f"{folder}: no annotations of this format in it")
-    pictures = ImageFinder(image_files(folder), folder, prefer="nearest")
-    left = set(pictures.files)
+    there = ImageFinder(image_files(folder), folder, prefer="nearest")
+    left = set(there.files)
     for file in files:
         report.checked += 1
-        names = [(said or {}).get(file, ""), file.stem, _picture_name(file.stem)]
-        images = (pictures.find(name, file) for name in names if name)
+        names = [(said or {}).get(file, ""), file.stem, _image_name(file.stem)]
+        images = (there.find(name, file) for name in names if name)
         image = next((image for image in images if image is not None), None)
         if image is None:
             report.error("missing picture", file.name, f"no picture {names[-1]}.* in {folder}")
@@ -291,12 +291,12 @@ def _empty_pages(
             except ImageError as error:
                 report.error("unusable picture", image.name, error.reason)
             else:
-                yield file, Page(pictures.unique_id(image), *size, image=image)
+                yield file, Page(there.unique_id(image), *size, image=image)
     for image in sorted(left, key=natural_key):
         report.warning("picture without annotation", image.name, "left out")
 
 
-def _picture_name(stem: str) -> str:
+def _image_name(stem: str) -> str:
     """The picture's name of an annotation's: ``gt_img_1`` is about ``img_1``."""
     return re.sub(r"^(gt|res)_|_(gt|labels?)$", "", stem)
 

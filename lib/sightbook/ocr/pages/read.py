@@ -161,10 +161,10 @@ def read_dataset(
         _take(read(source, report=report), pages, report, skipped, max_pages)
     for file in files:
         split = _SPLIT_NAMES.get(_stem(file).lower(), "")
-        pictures = ImageFinder(_picture_files(file), _root(file), prefer="nearest")
+        images = ImageFinder(_image_files(file), _root(file), prefer="nearest")
         before = len(pages)
         rows = (
-            page.with_image(pictures.find(page.image_id, file))
+            page.with_image(images.find(page.image_id, file))
             for page in iter_hiertext(file, report=report)
         )
         _take(rows, pages, report, skipped, max_pages)
@@ -219,7 +219,7 @@ def _root(file: Path) -> Path:
     return file.parent.parent if file.parent.name == "gt" else file.parent
 
 
-def _picture_files(file: Path) -> list[Path]:
+def _image_files(file: Path) -> list[Path]:
     """Pictures in `images/`, in a folder called as the file, and beside it."""
     above = {file.parent, _root(file)}
     places = {place / name for place in above for name in (IMAGES, _stem(file)) if name}
@@ -238,14 +238,14 @@ def _take(
         if row.image_id in taken:
             report.error("page stands twice", row.image_id, "in another file, too; left out")
             continue
-        page = _on_picture(row, report, skipped)
+        page = _on_image(row, report, skipped)
         if page is not None:
             pages.append(page)
             if not page.paragraphs:
                 report.warning("page without text", page.image_id, "trains where no text is")
 
 
-def _on_picture(page: Page, report: Report, skipped: Skipped) -> Page | None:
+def _on_image(page: Page, report: Report, skipped: Skipped) -> Page | None:
     """The page in its picture's own pixels; None, and counted, if that cannot be."""
     if page.image is None:
         skipped.add(page.image_id, "its picture is missing")

@@ -25,7 +25,7 @@ Scale = tuple[float, float]
 _NONE = np.zeros((0, 2), np.float32)
 
 
-def picture_name(root: Element) -> str:
+def image_name(root: Element) -> str:
     """File name of the picture, as a PAGE-XML or ALTO file says it; empty if it does not."""
     for element in root.iter():
         if local_name(element) == "Page" and element.get("imageFilename"):

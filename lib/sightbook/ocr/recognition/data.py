@@ -82,7 +82,7 @@ def collate_lines(items: Sequence[LineItem]) -> LineBatch:
     )
 
 
-class DrawnLines(Dataset):
+class SyntheticLines(Dataset):
     """Lines that are drawn as they are asked for: in every epoch others, or the same ones.
 
     Args:
@@ -145,14 +145,14 @@ class PageLines(Dataset):
     Args:
         pages: with their pictures.
         encoder: says which lines can be written.
-        shaky: move the outlines a little at every reading, as a detector would.
+        jitter: move the outlines a little at every reading, as a detector would.
         skipped: collects pictures that cannot be read.
     """
 
     def __init__(
-        self, pages: Sequence[Page], encoder: Encoder, *, shaky: bool, skipped: Skipped
+        self, pages: Sequence[Page], encoder: Encoder, *, jitter: bool, skipped: Skipped
     ) -> None:
-        self.encoder, self.shaky = encoder, shaky
+        self.encoder, self.jitter = encoder, jitter
         self.lines: list[tuple[Path, Line, NDArray[np.int64]]] = []
         for page in pages:
             for line in page.lines():
@@ -174,7 +174,7 @@ class PageLines(Dataset):
 
     def __getitem__(self, index: int) -> LineItem:
         path, line, ids = self.lines[index]
-        shake = np.random.rand(4) if self.shaky else np.full(4, 0.5)  # noqa: NPY002 - seeded by fit
+        shake = np.random.rand(4) if self.jitter else np.full(4, 0.5)  # noqa: NPY002 - seeded by fit
         try:
             image = cut_line(_gray(path), line_outline(line, shake))
         except ImageError as error:
@@ -204,26 +204,28 @@ def line_outline(line: Line, shake: NDArray[np.float64]) -> NDArray[np.int32]:
 class MixedLines(Dataset):
     """Drawn lines and labelled ones in a fixed proportion; as many as there are drawn ones."""
 
-    def __init__(self, drawn: DrawnLines, own: PageLines, own_share: float, seed: int) -> None:
-        self.drawn, self.own, self.own_share, self.seed = drawn, own, own_share, seed
+    def __init__(
+        self, synthetic: SyntheticLines, own: PageLines, own_share: float, seed: int
+    ) -> None:
+        self.synthetic, self.own, self.own_share, self.seed = synthetic, own, own_share, seed
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw which lines come from where."""
-        self.drawn.set_epoch(epoch)
+        self.synthetic.set_epoch(epoch)
         self.choice = self._choice(epoch)
 
     def __len__(self) -> int:
-        return len(self.drawn)
+        return len(self.synthetic)
 
     def width(self, epoch: int, index: int) -> float:
         """About how wide a line will be, pixels."""
         own = self._choice(epoch)[index]
-        return self.own.width(epoch, own) if own >= 0 else self.drawn.width(epoch, index)
+        return self.own.width(epoch, own) if own >= 0 else self.synthetic.width(epoch, index)
 
     def __getitem__(self, index: int) -> LineItem:
         own = self.choice[index]
-        return self.own[int(own)] if own >= 0 else self.drawn[index]
+        return self.own[int(own)] if own >= 0 else self.synthetic[index]
 
     @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the training
     def _choice(self, epoch: int) -> NDArray[np.int64]:
@@ -236,7 +238,7 @@ class MixedLines(Dataset):
 
 
 def width_buckets(
-    data: DrawnLines | PageLines | MixedLines, seed: int, processes: int = 1, window: int = 32
+    data: SyntheticLines | PageLines | MixedLines, seed: int, processes: int = 1, window: int = 32
 ) -> Batches:
     """Batches of lines of about the same width, in random order.
 

@@ -18,10 +18,10 @@ from sightbook.ocr.pages.read import read_dataset
 from sightbook.ocr.params import TrainRecognition
 from sightbook.ocr.recognition.alphabet import Encoder, after_surgery, read_alphabet
 from sightbook.ocr.recognition.data import (
-    DrawnLines,
     LineBatch,
     MixedLines,
     PageLines,
+    SyntheticLines,
     collate_lines,
     width_buckets,
 )
@@ -95,7 +95,7 @@ class LineSets:
         skipped: pictures that cannot be read.
     """
 
-    train: DrawnLines | MixedLines
+    train: SyntheticLines | MixedLines
     validation: Dataset
     counts: dict[str, Any]
     fingerprint: dict[str, Any] = field(default_factory=dict)
@@ -121,22 +121,22 @@ def training_lines(params: TrainRecognition, alphabet: str) -> LineSets:
         max_chars=params.max_chars,
         wear=params.wear,
     )
-    drawn = DrawnLines(params.lines, params.seed, settings, curriculum=params.curriculum)
-    unseen = DrawnLines(
+    synthetic = SyntheticLines(params.lines, params.seed, settings, curriculum=params.curriculum)
+    unseen = SyntheticLines(
         params.validation_lines,
         params.seed + VALIDATION_SEED,
         replace(settings, faces=_faces(params.fonts, validation=True)),
         fixed=True,
     )
-    counts: dict[str, Any] = {"drawn": len(drawn), "faces": len(settings.faces)}
+    counts: dict[str, Any] = {"synthetic": len(synthetic), "faces": len(settings.faces)}
     if params.data == "synthetic":
-        return LineSets(drawn, unseen, {**counts, "validation": len(unseen)})
+        return LineSets(synthetic, unseen, {**counts, "validation": len(unseen)})
     skipped = Skipped(params.max_bad)
     dataset = read_dataset(resolve_path(params.data), skipped=skipped)
     pages, held_back = dataset.split(params.validation)
     encoder = Encoder(alphabet, params.unknown, _replacement(alphabet))
-    own = PageLines(pages, encoder, shaky=True, skipped=skipped)
-    validation = PageLines(held_back, encoder, shaky=False, skipped=skipped)
+    own = PageLines(pages, encoder, jitter=True, skipped=skipped)
+    validation = PageLines(held_back, encoder, jitter=False, skipped=skipped)
     if not len(own) or not len(validation):
         raise ParameterError(
             f"data: {params.data} gives {len(own)} lines to train and {len(validation)} to "
@@ -149,7 +149,7 @@ def training_lines(params: TrainRecognition, alphabet: str) -> LineSets:
         "outside_alphabet": dict(encoder.missing.most_common(50)),
     }
     mark = fingerprint((page.image_id, page.image, page.text()) for page in dataset.pages)
-    mixed = MixedLines(drawn, own, params.own_share, params.seed)
+    mixed = MixedLines(synthetic, own, params.own_share, params.seed)
     return LineSets(mixed, validation, counts, mark.to_dict(), skipped)
 
 

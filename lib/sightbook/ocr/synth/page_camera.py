@@ -41,7 +41,7 @@ class Lie:
         """Where on the sheet points ``[n, 2]`` of the picture come from."""
         return degrade.transform_points(points, self.back) + self._moved(points)
 
-    def to_picture(self, points: Floats) -> Floats:
+    def to_image(self, points: Floats) -> Floats:
         """Where points ``[n, 2]`` of the sheet appear in the picture."""
         forth = np.linalg.inv(self.back)
         found = degrade.transform_points(points, forth)
@@ -55,7 +55,7 @@ class Lie:
         angle = points @ self.waves[:, :2].T + self.waves[:, 2]
         return np.asarray(np.sin(angle) @ self.waves[:, 3:], np.float32)
 
-    def picture(self, sheet: Image, ground: int) -> Image:
+    def image(self, sheet: Image, ground: int) -> Image:
         """The sheet as it lies, in a picture of the same size, on a ground of one grey."""
         height, width = sheet.shape[:2]
         rows, columns = -(-height // _GRID) + 1, -(-width // _GRID) + 1

@@ -266,7 +266,7 @@ def seal(sheet: Sheet, x: float, y: float, size: float, ink: int) -> None:
         cv2.ellipse(sheet.pixels, centre, (radius, radius // 4), 60, 0, 360, ink, -1, cv2.LINE_AA)
 
 
-def picture(sheet: Sheet, x0: float, y0: float, x1: float, y1: float) -> None:
+def image(sheet: Sheet, x0: float, y0: float, x1: float, y1: float) -> None:
     """Something that is no text: a soft random field, sometimes in hard tones."""
     left, top, right, bottom = (max(0, round(v)) for v in (x0, y0, x1, y1))
     part = sheet.pixels[top:bottom, left:right]

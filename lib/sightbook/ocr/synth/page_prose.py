@@ -10,7 +10,7 @@ from sightbook.ocr.synth.page_marks import (
     box,
     by_hand,
     halftone,
-    picture,
+    image,
     rule,
     scribble,
     seal,
@@ -73,7 +73,7 @@ def column(sheet: Sheet, body: Hand, x0: float, x1: float, y: float, bottom: flo
             y = bullets(sheet, body, x0, x1, y, bottom, leading)
         elif what < 0.28 and bottom - y > 140 and x1 - x0 > 80:
             deep = sheet.between(60, 140)
-            picture(sheet, x0, y + 4, x1, y + deep)
+            image(sheet, x0, y + 4, x1, y + deep)
             if sheet.chance(0.4):
                 box(sheet, x0, y + 4, x1, y + deep)
             caption = sheet.texts.words(sheet.whole(3, 9))

@@ -16,7 +16,7 @@ from sightbook.ocr.synth.page_ink import (
     write_aligned,
     write_turned,
 )
-from sightbook.ocr.synth.page_marks import box, fill, picture, rule, seal
+from sightbook.ocr.synth.page_marks import box, fill, image, rule, seal
 from sightbook.ocr.synth.page_prose import column, draw_hand, title_words
 from sightbook.ocr.synth.page_tables import grid
 
@@ -128,7 +128,7 @@ def cards(
                 box(sheet, x0, y, x0 + wide, y + deep, ink=min(ui.ink, 130))
             at = y + 5
             if sheet.chance(0.3) and deep > 9 * ui.px:
-                picture(sheet, x0 + 6, at, x0 + wide - 6, at + deep * 0.4)
+                image(sheet, x0 + 6, at, x0 + wide - 6, at + deep * 0.4)
                 at += deep * 0.4 + 4
             title = title_words(sheet, sheet.whole(1, 4))
             at = flow(sheet, replace(ui, bold=True), title, x0 + 8, x0 + wide - 8, at,
@@ -150,7 +150,7 @@ def noise_words(sheet: Sheet) -> None:
     ground = sheet.whole(0, 255)
     sheet.pixels[:] = ground
     if sheet.chance(0.6):
-        picture(sheet, 0, 0, sheet.width, sheet.height)
+        image(sheet, 0, 0, sheet.width, sheet.height)
     for _ in range(sheet.whole(0, 12)):
         x, y = sheet.between(0, sheet.width), sheet.between(0, sheet.height)
         w, h = sheet.between(30, 400), sheet.between(20, 300)

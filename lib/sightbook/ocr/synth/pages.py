@@ -166,13 +166,13 @@ def render_page(
     # Beyond the sheet: the scanner's white lid or its black, or whatever a photo was taken on.
     lid = 255 if rng.random() < 0.8 else 10
     ground = int(rng.integers(0, 256)) if look == "photo" else lid
-    clean = sheet.pixels if lie is None else lie.picture(sheet.pixels, ground)
+    clean = sheet.pixels if lie is None else lie.image(sheet.pixels, ground)
     image = expose(clean, rng, look)
     page = _page(f"{seed}-{'v' if validation else 't'}{index:07d}", sheet, lie, (clean, image))
     return PageSample(image, page, name)
 
 
-def _page(image_id: str, sheet: Sheet, lie: Lie | None, pictures: tuple[Image, Image]) -> Page:
+def _page(image_id: str, sheet: Sheet, lie: Lie | None, images: tuple[Image, Image]) -> Page:
     """The words of a sheet where the camera sees them; what lies outside the picture is dropped.
 
     A word that wear has taken away, told by the pictures before and after it, is illegible.
@@ -183,12 +183,12 @@ def _page(image_id: str, sheet: Sheet, lie: Lie | None, pictures: tuple[Image, I
         return builder.page()
     corners = np.stack([mark.polygon for mark in marks]).astype(np.float32)
     if lie is not None:
-        corners = lie.to_picture(corners.reshape(-1, 2)).reshape(-1, 4, 2)
+        corners = lie.to_image(corners.reshape(-1, 2)).reshape(-1, 4, 2)
     inside = np.clip(corners, 0, (sheet.width, sheet.height)).astype(np.float32)
     seen = polygon_areas(inside) / np.maximum(polygon_areas(corners), 1e-6)
     tall = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
     low, high = inside.min(1), inside.max(1)
-    before, after = (_spread(picture, low, high) for picture in pictures)
+    before, after = (_spread(image, low, high) for image in images)
     clear = (seen > 0.9) & (tall >= SMALLEST) & (after > FADED * before) & (after > 3)
     number = 0
     for rows in sheet.paragraphs:
