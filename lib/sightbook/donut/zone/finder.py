@@ -171,8 +171,8 @@ def _inset(quad: NDArray[np.float32], distance: float) -> NDArray[np.float32]:
     return moved.astype(np.float32)
 
 
-class Documents(Protocol):
-    """Pictures with known lines: what the finder trains on."""
+class LabelledViews(Protocol):
+    """Images with known lines: what the finder trains on."""
 
     def __len__(self) -> int: ...
 
@@ -242,7 +242,7 @@ def _spoil(view: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
 class FinderViews(Dataset):
     """Views and targets for training; item i of epoch e is the same picture everywhere."""
 
-    def __init__(self, documents: Documents, side: int, seed: int, views_per_document: int = 1):
+    def __init__(self, documents: LabelledViews, side: int, seed: int, views_per_document: int = 1):
         self.documents, self.side, self.seed = documents, side, seed
         self.views_per_document = views_per_document
         self.epoch = 0
