@@ -24,7 +24,7 @@ def test_matched_boxes_are_averaged_and_carry_their_consent():
     )
     (united,) = found.annotations.records[0].boxes
     assert united.xyxy == pytest.approx((12, 11, 32, 31))
-    assert united.attributes == {"consent": 1.0, "annotators": ["ann", "bob", "cy"]}
+    assert united.attributes == {"agreement": 1.0, "annotators": ["ann", "bob", "cy"]}
     assert not found.fallen_out and found.annotations.labels == ("crack", "pothole")
 
 
@@ -37,7 +37,7 @@ def test_consent_decides(votes, of, kept):
     assert len(found.annotations.records[0].boxes) == kept
     if not kept:
         (fallen,) = found.fallen_out
-        assert (fallen.name, fallen.annotators, fallen.consent) == ("a.png", ("p0",), votes / of)
+        assert (fallen.name, fallen.annotators, fallen.agreement) == ("a.png", ("p0",), votes / of)
         assert fallen.reason == f"seen by {votes} of {of}" and fallen.box.xyxy == (10, 10, 30, 30)
     # the picture itself stays, clean or not
     assert len(found.annotations.records) == 1
@@ -61,7 +61,7 @@ def test_the_majoritys_class_and_only_its_boxes_count():
     )
     (united,) = found.annotations.records[0].boxes
     assert united.label == "pothole" and united.xyxy == (10, 10, 30, 30)
-    assert united.attributes["consent"] == pytest.approx(0.667)
+    assert united.attributes["agreement"] == pytest.approx(0.667)
     tied = consensus({"ann": labelled(box(10)), "bob": labelled(box(10, "crack"))})
     assert tied.annotations.records[0].boxes == ()
     assert [fallen.reason for fallen in tied.fallen_out] == ["classes tied: crack, pothole"]
@@ -142,5 +142,5 @@ def test_what_cannot_be_united_is_refused():
         consensus({"ann": labelled(), "bob": labelled(size=(80, 100))})
     with pytest.raises(ValueError, match="no labellers"):
         consensus({})
-    with pytest.raises(ValueError, match="min_consent is 0"):
+    with pytest.raises(ValueError, match="min_agreement is 0"):
         consensus({"ann": labelled()}, min_agreement=0)

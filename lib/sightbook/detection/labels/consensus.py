@@ -33,14 +33,14 @@ class FallenOut:
         name: of the picture.
         box: averaged over those who saw it, with the class that most of them chose.
         annotators: who saw it.
-        share: share of those who chose its class, of all who labelled the picture.
+        agreement: share of those who chose its class, of all who labelled the picture.
         reason: in a few words.
     """
 
     name: str
     box: Box
     annotators: tuple[str, ...]
-    share: float
+    agreement: float
     reason: str
 
 
@@ -49,7 +49,7 @@ class Consensus:
     """What several annotators agree on.
 
     Attributes:
-        annotations: all pictures that anybody labelled; ``share`` and ``annotators`` are among
+        annotations: all pictures that anybody labelled; ``agreement`` and ``annotators`` are among
             the attributes of each box.
         agreement: a row for each two annotators, see `agreement`.
         fallen_out: the objects that were not kept.
@@ -78,7 +78,7 @@ def consensus(
     """
     if not annotators:
         raise ValueError("no annotators, expected at least one")
-    for name, value in (("iou", iou), ("min_consent", min_agreement)):
+    for name, value in (("iou", iou), ("min_agreement", min_agreement)):
         if not 0 < value <= 1:
             raise ValueError(f"{name} is {value}, expected more than 0 and up to 1")
     fallen: list[FallenOut] = []

@@ -59,7 +59,7 @@ class ZoneTasks(nn.Module):
 
 
 def train(params: TrainDonut, run: Run, task: Any = None, sets: Any = None) -> dict[str, Any]:
-    """Train the road that `params.road` names; the run folder holds everything afterwards.
+    """Train the pipeline that `params.pipeline` names; the run folder holds everything afterwards.
 
     Args:
         params: how to train.
