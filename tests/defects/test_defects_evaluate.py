@@ -131,7 +131,7 @@ def test_figures_are_recorded_where_the_summary_finds_them(tmp_path):
 def test_intervals_are_drawn_over_groups_where_there_are_enough(tmp_path):
     whole = pictures(tmp_path / "p", [True, False] * 8)
     detect = saying([0.9, 0.0] * 8)
-    for groups, units in ((8, "groups"), (7, "pictures")):
+    for groups, units in ((8, "groups"), (7, "images")):
         placed = whole.with_records(
             replace(record, group=f"road {n % groups}") for n, record in enumerate(whole.records)
         )
@@ -258,7 +258,7 @@ def test_of_another_folder_its_own_splits_count(tmp_path):
 
 def test_generated_pictures_are_neither_chosen_on_nor_trained_on(tmp_path, capsys):
     run = trained_on("gone", tmp_path, kind="board", size=128, seed=5)
-    settings = params(images=3, seed=6)
+    settings = params(synthetic_images=3, seed=6)
     labels = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
     sets = evaluation_sets(settings, run, labels, Report(), Skipped(0))
     assert "is not here" in capsys.readouterr().out
@@ -277,7 +277,7 @@ def test_generated_pictures_are_neither_chosen_on_nor_trained_on(tmp_path, capsy
 def test_a_run_that_kept_no_splits_is_not_tested_on_what_it_may_know(tmp_path, capsys):
     written(tmp_path / "roads", [True, False] * 3)
     run = trained_on(tmp_path / "roads", tmp_path, kind="asphalt", size=96, seed=5)
-    sets = evaluation_sets(params(images=2), run, ("pothole",), Report(), Skipped(0))
+    sets = evaluation_sets(params(synthetic_images=2), run, ("pothole",), Report(), Skipped(0))
     assert "not told by a splits.json" in capsys.readouterr().out
     assert sets.source == "generated pictures"
     # whoever names the folder means it

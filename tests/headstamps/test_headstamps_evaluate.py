@@ -115,7 +115,7 @@ def test_generated_headstamps_have_text_to_be_read(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "params.yaml").write_text(TrainHeadstamps(size=128).to_yaml())
-    settings = EvaluateHeadstamps(images=3)
+    settings = EvaluateHeadstamps(synthetic_images=3)
     sets = evaluation_sets(settings, run, ("casing", "primer"), Report(), Skipped(0))
     assert len(sets.test.records) == 3
     assert sets.calibration is None  # there is no operating point to choose

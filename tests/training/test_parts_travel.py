@@ -80,7 +80,7 @@ def donut_page() -> Parts:
     from sightbook.donut.zone.train import train
 
     params = TrainDonut(
-        road="page", documents=10, validation_samples=2, image_height=96, image_width=128
+        pipeline="page", documents=10, validation_samples=2, image_height=96, image_width=128
     )
     dataset = training_documents(params)
     model, processor = line.build_page(params, line.page_notation(params, dataset))
@@ -92,7 +92,7 @@ def defects() -> Parts:
     from sightbook.defects import train as line
     from sightbook.defects.params import TrainDefects
 
-    params = TrainDefects(pictures=4, validation_pictures=4, size=96)
+    params = TrainDefects(synthetic_images=4, validation_images=4, size=96)
     sets = line.training_images(params)
     return line.train, params, line.DetectionTask(line.build_detector(params, sets), sets), sets
 
@@ -101,7 +101,7 @@ def headstamps() -> Parts:
     from sightbook.headstamps import train as line
     from sightbook.headstamps.params import TrainHeadstamps
 
-    params = TrainHeadstamps(pictures=4, validation_pictures=4, size=96)
+    params = TrainHeadstamps(synthetic_images=4, validation_images=4, size=96)
     sets = line.training_images(params)
     return line.train, params, line.DetectionTask(line.build_detector(params, sets), sets), sets
 

@@ -32,7 +32,7 @@ def draw(params: PrepareDefects, folder: Path) -> Annotations:
         DataError: the folder was made with other settings.
     """
     size = surface_size(params.kind, params.side)
-    names = {"source", "pictures", "seed", "side", "kind", "clean"}
+    names = {"source", "synthetic_images", "seed", "side", "kind", "clean"}
     return drawn_once(
         folder,
         params.model_dump(include=names),

@@ -1,4 +1,4 @@
-"""Several labellers: matched by IoU, kept by consent, averaged, and what fell out is told."""
+"""Several annotators: matched by IoU, kept by agreement, averaged, and what fell out is told."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def box(left, label="pothole", top=10, side=20, **more):
     return Box(label, (left, top, left + side, top + side), **more)
 
 
-def test_matched_boxes_are_averaged_and_carry_their_consent():
+def test_matched_boxes_are_averaged_and_carry_their_agreement():
     found = consensus(
         {"ann": labelled(box(10)), "bob": labelled(box(12)), "cy": labelled(box(14, top=13))}
     )
@@ -31,7 +31,7 @@ def test_matched_boxes_are_averaged_and_carry_their_consent():
 @pytest.mark.parametrize(
     "votes, of, kept", [(1, 2, False), (2, 2, True), (1, 3, False), (2, 3, True), (3, 5, True)]
 )
-def test_consent_decides(votes, of, kept):
+def test_agreement_decides(votes, of, kept):
     annotators = {f"p{n}": labelled(*([box(10)] if n < votes else [])) for n in range(of)}
     found = consensus(annotators)
     assert len(found.annotations.records[0].boxes) == kept
@@ -43,7 +43,7 @@ def test_consent_decides(votes, of, kept):
     assert len(found.annotations.records) == 1
 
 
-def test_consent_counts_only_those_who_labelled_the_picture():
+def test_agreement_counts_only_those_who_labelled_the_picture():
     other = labelled(name="b.png")
     found = consensus(
         {"ann": labelled(box(10)), "bob": labelled(box(10)), "cy": other, "di": other}
@@ -140,7 +140,7 @@ def test_agreement_of_nothing_divides_by_nothing():
 def test_what_cannot_be_united_is_refused():
     with pytest.raises(DataError, match=r"a.png: .* 100 x 80 \(ann\), 80 x 100 \(bob\)"):
         consensus({"ann": labelled(), "bob": labelled(size=(80, 100))})
-    with pytest.raises(ValueError, match="no labellers"):
+    with pytest.raises(ValueError, match="no annotators"):
         consensus({})
     with pytest.raises(ValueError, match="min_agreement is 0"):
         consensus({"ann": labelled()}, min_agreement=0)

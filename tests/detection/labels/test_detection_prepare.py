@@ -34,7 +34,14 @@ def outputs(tmp_path, monkeypatch):
 
 def drawing(**changes):
     return PrepareDefects(
-        **{"name": "x", "kind": "board", "side": 160, "images": 10, "workers": 0, **changes}
+        **{
+            "name": "x",
+            "kind": "board",
+            "side": 160,
+            "synthetic_images": 10,
+            "workers": 0,
+            **changes,
+        }
     )
 
 
@@ -116,7 +123,7 @@ def test_the_same_call_draws_nothing_anew_and_makes_no_second_version():
 
 
 def test_drawn_headstamps_keep_their_outlines_and_their_text():
-    made = prepare_headstamps(PrepareHeadstamps(name="x", side=160, images=6, workers=0))
+    made = prepare_headstamps(PrepareHeadstamps(name="x", side=160, synthetic_images=6, workers=0))
     assert made.report.ok, made.report.text()
     casings = [
         box for record in made.annotations.records for box in record.boxes if box.label == "casing"
@@ -243,7 +250,7 @@ def test_splits_of_the_source_that_share_groups_can_be_drawn_anew(tmp_path):
     assert sum(map(len, groups)) == 4
 
 
-def test_labellers_are_united_by_consent(tmp_path):
+def test_annotators_are_united_by_agreement(tmp_path):
     found = labelled(tmp_path / "quelle", 6, clean=7)
     folder = tmp_path / "people"
     folder.mkdir()
@@ -266,7 +273,7 @@ def test_labellers_are_united_by_consent(tmp_path):
     assert [p.where for p in made.report.problems if p.kind == "not agreed on"] == ["03.png"]
     assert [row["matched"] for row in made.annotators.agreement.rows] == [5, 5, 5]
     assert len(show_data.fallen_out(made.annotators).axes) == 1
-    with pytest.raises(DataError, match="two or more labellers"):
+    with pytest.raises(DataError, match="two or more annotators"):
         prepare(importing(found.folder, name="y", source="annotators"))
 
 

@@ -145,7 +145,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, outputs):
         "data": str(tmp_path / "data"),
         "checkpoint_steps": 1,
         "mosaic": 0.3,
-        "leavings": 1,
+        "epoch_dumps": 1,
     }
 
     def start(name, kill_at=-1):
@@ -190,7 +190,7 @@ def test_clean_pictures_are_in_every_epoch_and_in_validation(spots, tmp_path):
 
 
 def test_drawn_pictures_are_clean_as_often_as_asked(tmp_path):
-    sets = sets_of(tmp_path, images=40, validation_images=20, clean=0.5, size=128)
+    sets = sets_of(tmp_path, synthetic_images=40, validation_images=20, clean=0.5, size=128)
     clean = sum(not len(sets.train.example(k).boxes) for k in range(40))
     assert 10 <= clean <= 30
     assert 4 <= sets.counts["validation_clean"] <= 16
@@ -216,7 +216,7 @@ def test_validation_is_never_varied(spots, tmp_path):
 
 
 def test_drawn_validation_pictures_are_not_trained_on(tmp_path):
-    sets = sets_of(tmp_path, images=6, validation_images=6, size=128)
+    sets = sets_of(tmp_path, synthetic_images=6, validation_images=6, size=128)
     held = {sets.validation.image(index).tobytes() for index in range(6)}
     drawn = {sets.train.draw(index)[0].tobytes() for index in range(6)}
     assert len(held | drawn) == 12

@@ -52,7 +52,7 @@ def run(tmp_path_factory):
         file = folder / "data" / "train" / "metadata.jsonl"
         file.write_text(file.read_text() * 35)
         params = TrainDonut(
-            road="page",
+            pipeline="page",
             data=str(folder / "data"),
             image_height=64,
             image_width=64,
