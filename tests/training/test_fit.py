@@ -624,7 +624,7 @@ def test_clock() -> None:
 
 
 def test_several_devices_need_launch() -> None:
-    with pytest.raises(ValueError, match=r"sightbook\.launch"):
+    with pytest.raises(ValueError, match=r"sightbook\.training\.launch"):
         train("run", PARAMS.model_copy(update={"devices": 2}))
 
 
