@@ -153,6 +153,7 @@ def test_test_classes_are_never_read(tmp_path, monkeypatch):
     # Going on from that run, another seed does not bring its test classes into training.
     run = open_run("docclass", "first", params, stage="train")
     (run.path / "splits.json").write_text(json.dumps(sets.splits))
+    (run.path / "embedder.safetensors").touch()
     run.finish({})
     later = params.model_copy(update={"seed": 5, "init": "first"})
     again = train.training_templates(later)

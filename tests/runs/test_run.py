@@ -14,6 +14,7 @@ from PIL import Image
 
 from sightbook.params import Parameters
 from sightbook.runs import run as runs
+from sightbook.runs.files import atomic_file
 from sightbook.runs.run import RunError, find_run, open_run, read_json
 
 
@@ -236,7 +237,7 @@ def test_workers_attach_without_touching_the_record() -> None:
 def test_an_atomic_file_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     runs.write_json(path, {"a": 1})
-    with pytest.raises(ZeroDivisionError), runs.atomic_file(path) as beside:
+    with pytest.raises(ZeroDivisionError), atomic_file(path) as beside:
         beside.write_text("half")
         assert beside.suffix == ".json"
         1 / 0  # noqa: B018

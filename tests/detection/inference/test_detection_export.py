@@ -262,7 +262,7 @@ def run(rcnn, tmp_path, monkeypatch):
     (tmp_path / "broken.png").write_bytes(b"nothing")
     records.insert(0, ImageRecord("broken.png", 128, 96, image=tmp_path / "broken.png"))
     known = Annotations(tuple(records), LABELS)
-    monkeypatch.setattr("sightbook.defects.export.known_pictures", lambda *_: known)
+    monkeypatch.setattr("sightbook.defects.export.known_images", lambda *_: known)
     return folder
 
 

@@ -349,7 +349,7 @@ def test_tesseract_reads() -> None:
 
 # ------------------------------------------------------------------ pictures
 
-FIGURES = ("pages", "structure", "fates", "misread", "lost", "confusions", "against_height")
+FIGURES = ("pages", "structure", "outcomes", "misread", "lost", "confusions", "against_height")
 
 
 def drawn(result: Evaluation, name: str) -> Plot:
