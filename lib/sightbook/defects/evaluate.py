@@ -168,7 +168,7 @@ def _generated(trained: TrainDefects, seed: int, count: int) -> Annotations:
     settings = PrepareDefects.parse(
         {
             "name": name,
-            "images": count,
+            "synthetic_images": count,
             "seed": seed,
             "workers": 0,
             "kind": trained.kind,

@@ -196,7 +196,7 @@ def _generated(trained: TrainHeadstamps, seed: int, count: int) -> Annotations:
     side = generated_side(trained)
     name = f"evaluate_{side}_{seed}_{count}"
     settings = PrepareHeadstamps.parse(
-        {"name": name, "images": count, "seed": seed, "workers": 0, "side": side}
+        {"name": name, "synthetic_images": count, "seed": seed, "workers": 0, "side": side}
     )
     return draw(settings, dataset_folder(settings.line, name))
 

@@ -211,7 +211,7 @@ def gpu() -> Finding:
 
 def fonts() -> Finding:
     """The fonts that the package ships for its generators."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     shipped = sorted({*folder.rglob("*.otf"), *folder.rglob("*.ttf")})
     if not any("ocrb" in path.name.lower().replace("-", "") for path in shipped):
         advice = "the package is incomplete: install it again from the repository"

@@ -268,7 +268,9 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(tmp_path, monkeypatch):
     def start(**changes):
         return page.build_page(parameters(data, **changes), notation)
 
-    with pytest.raises(ParameterError, match=r"there is no run 'nowhere'.*hub name"):
+    with pytest.raises(
+        ParameterError, match=r"there is no run, folder or file 'nowhere'.*hub name"
+    ):
         start(init="nowhere")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Export of a page-road run: graphs, parity of the written text, int8, latency."""
+"""Export of a page-pipeline run: graphs, parity of the written text, int8, latency."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def train_page(
         task = PageTask(model, processor.tokenizer, sets.validation, params.read_samples)
     if task is None or sets is None:
         raise ValueError(
-            "road page: give both task and sets, for the tokens of one are the other's"
+            "pipeline page: give both task and sets, for the tokens of one are the other's"
         )
     sets.skipped.keep_in(run.path / SKIPPED)
     tokenizer = sets.processor.tokenizer
@@ -296,7 +296,7 @@ def page_source(init: str) -> str | Path:
         if re.fullmatch(r"[\w.-]+/[\w.-]+", init) and not folder.exists():
             return init
         raise ParameterError(
-            f"init: {error}; expected scratch, pretrained, a run trained on road page, a folder "
+            f"init: {error}; expected scratch, pretrained, a run of pipeline page, a folder "
             f"with a Donut's config.json, or a hub name such as {DONUT_BASE}"
         ) from error
 

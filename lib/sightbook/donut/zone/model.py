@@ -1,6 +1,6 @@
 """The models of the Donut line: whole-page Donut, and a small reader of single lines.
 
-Two roads, both a transformers ``VisionEncoderDecoderModel`` with an MBart decoder:
+Two pipelines, both a transformers ``VisionEncoderDecoderModel`` with an MBart decoder:
 
 - *page*: the whole document goes in, text with field tokens comes out (Kim et al., "OCR-free
   Document Understanding Transformer", ECCV 2022). See :func:`build_page_model`.

@@ -133,7 +133,7 @@ class Predictor:
 
     Raises:
         RunError: no such model.
-        ValueError: the folder holds a model of another road or line.
+        ValueError: the folder holds a model of another pipeline or line.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Predictor:
             self.metadata.get("line") != "donut"
             or self.metadata.get("pipeline", self.metadata.get("road")) != "zone"
         ):
-            found = f"{self.metadata.get('line')}, road {self.metadata.get('road')}"
+            found = f"{self.metadata.get('line')}, pipeline {self.metadata.get('pipeline')}"
             raise ValueError(f"{file}: expected a zone reader of donut, found {found}")
         self.characters: str = self.metadata["characters"]
         self._decoder = Decoder(onnx.session(self.folder / DECODER, threads))

@@ -64,7 +64,7 @@ def train(params: TrainDonut, run: Run, task: Any = None, sets: Any = None) -> d
     Args:
         params: how to train.
         run: where everything goes.
-        task: networks and losses of that road, see `train_zones` and `train_page.train_page`; None
+        task: networks and losses of it, see `train_zones` and `train_page.train_page`; None
             for the usual ones.
         sets: what to train and validate on; None for what the parameters describe.
 

@@ -40,7 +40,7 @@ def interrupts_its_caller(params: FitParams, run: Run) -> dict[str, Any]:
 
 def trains(params: FitParams, run: Run) -> dict[str, Any]:
     import torch
-    from test_training import PlainTask, Points
+    from test_fit import PlainTask, Points
 
     from sightbook.training.fit import fit, seed_everything
 
