@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import launch_entries
 import psutil
 import pytest
 import torch
 
-import launch_entries
 from sightbook.runs.run import Run, open_run
 from sightbook.training.launch import LaunchError, launch, main, write_job
 from sightbook.training.params import FitParams
